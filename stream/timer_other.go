@@ -1,0 +1,7 @@
+//go:build !linux
+
+package stream
+
+import "context"
+
+func newTimer(ctx context.Context, w Wall) Timer { return newSleepTimer(ctx, w) }
