@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,8 +19,8 @@ import (
 // Its timeline starts at column 0 of the first recording: T0 is column/rate plus
 // the gaps passed, and goes on without a jump into the next recording and the next
 // round, so it never steps back. Seq counts from 0 at From and includes the columns
-// that gaps swallowed. Annotations become markers on the nearest column; those that
-// fall into a gap come with the first column after it.
+// that gaps swallowed. Annotations become markers on the column that was current; those that fall into
+// a gap come with the first column after it.
 //
 // A gap sets the Gap flag and reports EventGap. The start of another recording or
 // round sets the Restart flag and reports EventRestart with the number of the round.
@@ -157,78 +158,40 @@ func sameStream(h *stream.Header, other stream.Header) error {
 // file, in which gaps count.
 func (p *Player) cut(r recordings.Recording) (part, error) {
 	h := r.Header()
-	n := r.Len()
-	ns := func(s float64) stream.Time { return stream.Time(math.Round(s * 1e9)) }
-	var gaps []pause
+	q := part{rec: r, first: min(recordings.ColumnAt(r, p.From), r.Len()), last: r.Len()}
+	if p.To > 0 {
+		q.last = min(q.last, recordings.ColumnAt(r, p.To))
+	}
+	if q.first >= q.last {
+		return part{}, fmt.Errorf("recording %q has no data from %v s on: it is %.3f s long", h.Name, p.From, recordings.TimeAt(r, r.Len()))
+	}
+	q.begin = nanoseconds(recordings.TimeAt(r, q.first))
 	var before float64 // seconds of gaps so far
 	for _, g := range r.Gaps() {
-		if g.Column <= 0 || g.Column >= n || !(g.Seconds > 0) {
+		if g.Column <= q.first || g.Column >= q.last {
 			continue
 		}
 		seen := int64(math.Round(before * h.Rate)) // rounding the sum keeps Seq within half a column of time
 		before += g.Seconds
 		all := int64(math.Round(before * h.Rate))
-		gaps = append(gaps, pause{column: g.Column, missing: all, lost: all - seen, time: ns(before)})
-	}
-	q := part{rec: r, last: n}
-	// time returns the file's time of a column, gaps included.
-	time := func(col int64) stream.Time {
-		t := ns(float64(col) / h.Rate)
-		i, _ := slices.BinarySearchFunc(gaps, col+1, func(g pause, c int64) int { return int(min(max(g.column-c, -1), 1)) })
-		if i > 0 {
-			t += gaps[i-1].time
-		}
-		return t
-	}
-	// column returns the first column at or after a time of the file, to the nearest.
-	half := ns(0.5 / h.Rate)
-	column := func(t stream.Time) int64 {
-		lo, hi := int64(0), n
-		for lo < hi {
-			mid := lo + (hi-lo)/2
-			if time(mid) >= t-half {
-				hi = mid
-			} else {
-				lo = mid + 1
-			}
-		}
-		return lo
-	}
-	q.first = column(ns(p.From))
-	if p.To > 0 {
-		q.last = column(ns(p.To))
-	}
-	if q.first >= q.last {
-		return part{}, fmt.Errorf("recording %q has no data from %v s on: it is %.3f s long", h.Name, p.From, time(n).Seconds())
-	}
-	q.begin = time(q.first)
-	var missing0 int64
-	var time0 stream.Time
-	for _, g := range gaps {
-		switch {
-		case g.column <= q.first:
-			missing0, time0 = g.missing, g.time
-		case g.column < q.last:
-			g.missing, g.time = g.missing-missing0, g.time-time0
-			q.gaps = append(q.gaps, g)
-		}
+		q.gaps = append(q.gaps, pause{column: g.Column, missing: all, lost: all - seen, time: nanoseconds(before)})
 	}
 	q.columns = q.last - q.first
 	if k := len(q.gaps); k > 0 {
 		q.columns += q.gaps[k-1].missing
 	}
-	q.length = time(q.last-1) + ns(1/h.Rate) - q.begin
+	q.length = nanoseconds(recordings.TimeAt(r, q.last-1)+1/h.Rate) - q.begin
 	for _, a := range r.Annotations() {
-		if math.IsNaN(a.Onset) || math.IsInf(a.Onset, 0) {
-			continue
-		}
-		if c := column(ns(a.Onset)); c >= q.first && c < q.last && ns(a.Onset) >= q.begin-half {
-			q.marks = append(q.marks, mark{column: c, onset: ns(a.Onset), a: a})
+		c := recordings.ColumnAt(r, a.Onset)
+		if c >= q.first && c < q.last {
+			q.marks = append(q.marks, mark{column: c, onset: nanoseconds(a.Onset), a: a})
 		}
 	}
-	slices.SortStableFunc(q.marks, func(a, b mark) int { return int(min(max(a.column-b.column, -1), 1)) })
+	slices.SortStableFunc(q.marks, func(a, b mark) int { return cmp.Compare(a.column, b.column) })
 	return q, nil
 }
+
+func nanoseconds(s float64) stream.Time { return stream.Time(math.Round(s * 1e9)) }
 
 // Read fills dst with the next columns, at most Block and never across a gap.
 func (p *Player) Read(dst *stream.Chunk) error {
@@ -251,7 +214,7 @@ func (p *Player) Read(dst *stream.Chunk) error {
 	}
 	n := min(int64(dst.Len), q.last-p.col, int64(p.header.MaxLen))
 	dst.Seq = p.seq + p.col - q.first
-	dst.T0 = p.at + stream.Time(math.Round(float64(p.col)/p.header.Rate*1e9)) - stream.Time(math.Round(float64(q.first)/p.header.Rate*1e9))
+	dst.T0 = p.at + nanoseconds(float64(p.col)/p.header.Rate) - nanoseconds(float64(q.first)/p.header.Rate)
 	if p.gap < len(q.gaps) && q.gaps[p.gap].column == p.col {
 		p.gap++
 		g := &q.gaps[p.gap-1]
@@ -285,7 +248,7 @@ func (p *Player) Read(dst *stream.Chunk) error {
 			Column: int(m.column - p.col), Label: m.a.Label, Time: p.at + m.onset - q.begin, Duration: m.a.Duration,
 		})
 	}
-	newest := dst.T0 + stream.Time(math.Round(float64(n-1)/p.header.Rate*1e9))
+	newest := dst.T0 + nanoseconds(float64(n-1)/p.header.Rate)
 	if p.col += n; p.col == q.last {
 		p.next()
 	}
