@@ -23,22 +23,24 @@ type Chain struct {
 	headers []Header // headers[i] is the output of stage i
 	between []*Chunk // between[i] is the output of stage i, except the last
 	current int
+	failed  string
 }
 
 // Open opens the stages in order.
 func (c *Chain) Open(in Header) (Header, error) {
-	c.headers, c.between, c.current = c.headers[:0], c.between[:0], -1
+	c.headers, c.between, c.current, c.failed = c.headers[:0], c.between[:0], -1, ""
 	if err := in.Validate(); err != nil {
 		return Header{}, err
 	}
 	h := in
 	for i, l := range c.Links {
+		c.failed = l.Name
 		out, err := l.Stage.Open(h.Clone())
 		if err != nil {
-			return Header{}, fmt.Errorf("stage %d (%s): %w", i+1, l.Name, err)
+			return Header{}, fmt.Errorf("%s: %w", l.Name, err)
 		}
 		if err := out.Validate(); err != nil {
-			return Header{}, fmt.Errorf("stage %d (%s) announces an impossible output: %w", i+1, l.Name, err)
+			return Header{}, fmt.Errorf("%s announces an impossible output: %w", l.Name, err)
 		}
 		c.headers = append(c.headers, out)
 		if i < len(c.Links)-1 {
@@ -46,8 +48,12 @@ func (c *Chain) Open(in Header) (Header, error) {
 		}
 		h = out
 	}
+	c.failed = ""
 	return h, nil
 }
+
+// Failed names the stage that Open failed at, or is "".
+func (c *Chain) Failed() string { return c.failed }
 
 // Header returns the output header of stage i.
 func (c *Chain) Header(i int) Header { return c.headers[i] }

@@ -57,6 +57,7 @@ func Contract(t *testing.T, c Case) {
 	t.Run("reset", c.reset)
 	t.Run("causal", c.causal)
 	t.Run("markers ignored", c.markers)
+	t.Run("events carried", c.events)
 	t.Run("quarantine", c.quarantine)
 	t.Run("gap", c.gap)
 	t.Run("snapshot", c.snapshot)
@@ -378,6 +379,30 @@ func (c Case) causal(t *testing.T) {
 func (c Case) markers(t *testing.T) {
 	if d := Equal(c.run(t, 64, edit{}), c.run(t, 64, edit{marker: true})); d != "" {
 		t.Errorf("markers change the output: %s", d)
+	}
+}
+
+// events checks that what is reported upstream reaches every sink: each event of
+// src stands in dst of the same call, and no others are invented for clean data.
+func (c Case) events(t *testing.T) {
+	s, out := c.open(t)
+	src, dst := stream.NewChunk(&c.In), stream.NewChunk(&out)
+	buf := make([]float64, c.In.Rows())
+	n := min(c.In.MaxLen, 25)
+	for col := int64(0); col < int64(c.Columns); col += int64(n) {
+		c.fill(src, col, n, edit{}, buf)
+		want := stream.Event{Kind: stream.EventDouble, Seq: col, Count: col + 1, Origin: "contract"}
+		src.Events = append(src.Events, want)
+		s.Process(dst, src)
+		found := 0
+		for _, e := range dst.Events {
+			if e == want {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Fatalf("an event of the input stands %d times in the output of the same call", found)
+		}
 	}
 }
 

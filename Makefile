@@ -1,0 +1,58 @@
+# neurostream. `make` lists the targets.
+
+GO      ?= go
+BIN     := bin/bci
+NODE    := $(shell command -v npm 2>/dev/null)
+FUZZ    ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help build page demo test check fmt vet static race invariants fuzz generate clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/bci (static, without cgo)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/bci
+
+page: ## build the web page (needs Node); without Node a plain page is served
+ifneq ($(NODE),)
+	cd bci/web && npm ci --no-audit --no-fund --silent && npm run build --silent
+else
+	@echo "Node is not installed: the binary will serve the plain page"
+endif
+
+demo: page build ## train, replay, report, then serve the page; HEADLESS=1 ends after the report
+	$(BIN) demo $(if $(HEADLESS),--headless)
+
+test: ## all ordinary tests
+	$(GO) test ./...
+
+check: fmt vet static race invariants fuzz generate ## what CI runs after the tests
+
+fmt: ## formatting
+	@out=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; fi
+
+vet: ## go vet, also for other systems
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./stream/... ./bci/... ./cmd/...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./stream/... ./bci/... ./cmd/...
+
+static: ## staticcheck
+	$(GO) tool staticcheck ./...
+
+race: ## tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+invariants: ## tests with memory poisoned when it changes hands
+	$(GO) test -short -tags invariants ./stream/... ./bci/... ./replay/...
+
+fuzz: ## every fuzz target for a few seconds (FUZZ=5s)
+	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	  echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$p; done; done
+
+generate: ## generated files are current and the tree is clean
+	$(GO) generate ./...
+	@if [ -n "$$(git status --porcelain)" ]; then echo "generating changed the tree:"; git status --short; exit 1; fi
+
+clean: ## remove what was built
+	rm -rf bin bci/web/node_modules
