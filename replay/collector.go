@@ -91,10 +91,7 @@ func (c *Collector) Write(src *stream.Chunk) error {
 			c.d.Skipped += int64(src.Len - i)
 			return nil
 		}
-		t := src.T0.Seconds()
-		if i > 0 {
-			t += float64(i) * c.d.Step
-		}
+		t := (src.T0 + nanoseconds(float64(i)*c.d.Step)).Seconds() // whole nanoseconds: the same however chunks are cut
 		bad := false
 		for _, r := range c.rows {
 			c.d.P = append(c.d.P, src.At(r, i))
