@@ -436,7 +436,7 @@ func FuzzEDF(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(data[:min(len(data), 8000)])
+		f.Add(data[:min(len(data), 4700)])
 	}
 	f.Add(tinyEDF([]float64{0, 1, 5}, "+1\x152\x14cue\x14\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
