@@ -109,12 +109,14 @@ func (c *Chunk) Bad(k int) []uint8 {
 
 // MarkBad marks one sample unusable.
 func (c *Chunk) MarkBad(ch, col int) {
+	c.check(ch)
 	c.Bad(ch / Lanes)[col] |= 1 << (ch % Lanes)
 	c.Flags |= Bad
 }
 
 // IsBad reports whether one sample is marked unusable.
 func (c *Chunk) IsBad(ch, col int) bool {
+	c.check(ch)
 	return c.Bad(ch / Lanes)[col]&(1<<(ch%Lanes)) != 0
 }
 
