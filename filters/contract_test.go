@@ -1,0 +1,34 @@
+package filters_test
+
+import (
+	"fmt"
+	"testing"
+
+	"neurostream/filters"
+	"neurostream/stream"
+	"neurostream/stream/streamtest"
+)
+
+func eeg(channels int, rate float64) stream.Header {
+	h := stream.Header{Name: "eeg", Rate: rate, MaxLen: 64}
+	for i := range channels {
+		h.Channels = append(h.Channels, stream.Channel{Label: fmt.Sprintf("ch%d", i+1), Unit: "uV", Type: "EEG"})
+	}
+	return h
+}
+
+func TestContract(t *testing.T) {
+	for name, c := range map[string]streamtest.Case{
+		"bandpass":   {New: func() stream.Stage { return &filters.Bandpass{Low: 8, High: 30} }, Memory: 400},
+		"bandstop":   {New: func() stream.Stage { return &filters.Bandstop{Low: 40, High: 60, Order: 2} }, Memory: 400},
+		"lowpass":    {New: func() stream.Stage { return &filters.Lowpass{High: 30} }, Memory: 400},
+		"highpass":   {New: func() stream.Stage { return &filters.Highpass{Low: 1, Order: 2} }, Memory: 1000},
+		"notch":      {New: func() stream.Stage { return &filters.Notch{Freq: 50, Harmonics: 2} }, Memory: 600},
+		"car":        {New: func() stream.Stage { return &filters.CommonAverage{Exclude: []string{"ch3"}} }, Memory: 1},
+		"select":     {New: func() stream.Stage { return &filters.Select{Channels: []string{"ch5", "ch1"}} }, Memory: 1},
+		"gap-repair": {New: func() stream.Stage { return &filters.GapRepair{} }, Memory: 1},
+	} {
+		c.In = eeg(11, 250)
+		t.Run(name, func(t *testing.T) { streamtest.Contract(t, c) })
+	}
+}
