@@ -238,6 +238,16 @@ func (c Case) header(t *testing.T) {
 	if out.Delay < c.In.Delay {
 		t.Errorf("Delay %v s is less than the input's %v s", out.Delay, c.In.Delay)
 	}
+	if out.Rate > 0 { // the rate is what Seq and T0 say
+		r := c.run(t, 64, edit{})
+		for i := 1; i < len(r.Seq); i++ {
+			step := float64(r.Seq[i]-r.Seq[i-1]) / out.Rate
+			if d := (r.T0[i] - r.T0[i-1]).Seconds() - step; math.Abs(d) > 2e-6 {
+				t.Errorf("columns Seq %d and %d lie %.6f s apart, not %.6f s as the rate of %g Hz says", r.Seq[i-1], r.Seq[i], step+d, step, out.Rate)
+				break
+			}
+		}
+	}
 	for _, bad := range []stream.Header{
 		{Name: "no channels", Rate: 250, MaxLen: 64},
 		{Name: "absurd rate", Rate: 1e-9, MaxLen: 64, Channels: c.In.Channels},
@@ -402,6 +412,9 @@ func (c Case) events(t *testing.T) {
 		}
 		if found != 1 {
 			t.Fatalf("an event of the input stands %d times in the output of the same call", found)
+		}
+		if len(dst.Events) != 1 {
+			t.Fatalf("%d events in the output of clean data that carry one: %v", len(dst.Events), dst.Events)
 		}
 	}
 }
