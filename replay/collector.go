@@ -36,7 +36,7 @@ func (d *Decisions) Row(i int) []float64 {
 type Collector struct {
 	Limit int // decisions kept; what comes later is only counted; 0 = 1<<20
 	// Command is the label of the row that holds commands; "" = "command". Its value is
-	// 0 for none and k for the k-th probability row, counted from 1.
+	// -1 for none and k for the k-th probability row, counted from 0.
 	Command string
 
 	header stream.Header
@@ -99,7 +99,7 @@ func (c *Collector) Write(src *stream.Chunk) error {
 		}
 		c.d.Time, c.d.Bad = append(c.d.Time, t), append(c.d.Bad, bad)
 		if c.fires >= 0 {
-			c.d.Command = append(c.d.Command, int(src.At(c.fires, i))-1)
+			c.d.Command = append(c.d.Command, int(src.At(c.fires, i)))
 		}
 	}
 	return nil

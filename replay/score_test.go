@@ -335,7 +335,7 @@ func TestCollectorKeepsTheStream(t *testing.T) {
 			src.T0 = nanoseconds(want.Time[at])
 			for i := range n {
 				q := want.Row(at + i)
-				src.SetColumn(i, []float64{q[0], float64(want.Command[at+i] + 1), q[1], 99, q[2]})
+				src.SetColumn(i, []float64{q[0], float64(want.Command[at+i]), q[1], 99, q[2]})
 			}
 			if err := c.Write(src); err != nil {
 				t.Fatal(err)

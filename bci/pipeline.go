@@ -1,0 +1,227 @@
+package bci
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"neurostream/decoders"
+	"neurostream/stream"
+)
+
+// Pipeline is a parsed pipeline file: the stages in order, and what its classes
+// are called. It names neither a source nor a sink, so it cannot behave
+// differently live and in replay.
+type Pipeline struct {
+	Path        string
+	Name        string
+	Description string
+	// Labels maps a marker's label to the class it starts, e.g. "T1" to "left".
+	// It serves training and scoring; no stage sees it.
+	Labels []Label
+	Idle   string        // the class that means: do nothing
+	Train  TrainSettings // which windows `bci train` learns from
+	Steps  []Step
+
+	source []byte
+}
+
+// Label maps a marker to a class.
+type Label struct{ Marker, Class string }
+
+// TrainSettings select the windows a decoder is fitted on.
+type TrainSettings struct {
+	Purity float64 // share of a window that must belong to the class of its newest sample, 0.5 to 1
+	Every  int     // use each n-th window only; 1 = all
+}
+
+// Step is one stage of a pipeline.
+type Step struct {
+	Type     *StageType
+	Settings *Settings
+	Line     int
+	Lane     int // goroutine it runs on: 0, 1, ... in order
+}
+
+// ReadPipeline reads and checks a pipeline file.
+func ReadPipeline(path string) (*Pipeline, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fileProblem(path, err)
+	}
+	return ParsePipeline(path, src)
+}
+
+// fileProblem says in one line why a file cannot be read and what to do.
+func fileProblem(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		abs, _ := filepath.Abs(filepath.Dir(path))
+		return fmt.Errorf("%s: no such file (looked in %s); check the name and the folder", path, abs)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: permission denied; check who may read it", path)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+var topKeys = []string{"name", "description", "labels", "idle", "train", "stages"}
+
+// ParsePipeline checks the text of a pipeline file; path is used in messages.
+func ParsePipeline(path string, src []byte) (*Pipeline, error) {
+	root, err := parseYAML(path, src)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(line int, format string, args ...any) error {
+		return &FileError{Path: path, Line: line, Msg: fmt.Sprintf(format, args...)}
+	}
+	if root.kind != "mapping" {
+		return nil, fail(root.line, "a pipeline file starts with keys such as name: and stages:, not with a %s", root.kind)
+	}
+	p := &Pipeline{Path: path, Train: TrainSettings{Purity: 1, Every: 1}, source: src}
+	var stages *node
+	for _, k := range root.keys {
+		v := k.value
+		switch k.name {
+		case "name", "description", "idle":
+			if v.kind != "text" && v.kind != "number" {
+				return nil, fail(v.line, "%s is a word, not a %s", k.name, v.kind)
+			}
+			switch k.name {
+			case "name":
+				p.Name = v.text
+			case "description":
+				p.Description = v.text
+			default:
+				p.Idle = v.text
+			}
+		case "labels":
+			if v.kind != "mapping" {
+				return nil, fail(v.line, "labels map markers to classes, as in {T1: left, T2: right}")
+			}
+			for _, l := range v.keys {
+				if l.value.text == "" {
+					return nil, fail(l.line, "label %q needs the name of a class", l.name)
+				}
+				p.Labels = append(p.Labels, Label{l.name, l.value.text})
+			}
+		case "train":
+			s, err := parseSettings(path, "train", k.line, trainParams, v)
+			if err != nil {
+				return nil, err
+			}
+			p.Train = TrainSettings{Purity: s.Float("purity"), Every: s.Int("every")}
+		case "stages":
+			if v.kind != "list" {
+				return nil, fail(v.line, "stages is a list: one line a stage, each starting with a dash")
+			}
+			stages = v
+		default:
+			return nil, fail(k.line, "there is no key %q%s", k.name, didYouMean(k.name, topKeys))
+		}
+	}
+	if stages == nil || len(stages.entries) == 0 {
+		return nil, fail(0, "no stages are listed; add a stages: list (see: bci stages)")
+	}
+	if p.Idle != "" && len(p.Labels) > 0 && indexOf(p.Classes(), p.Idle) < 0 {
+		return nil, fail(0, "idle is %q, which no label maps to; the classes are %v", p.Idle, p.Classes())
+	}
+	lane := 0
+	for i, e := range stages.entries {
+		name, line, value, err := single(path, e, "stages")
+		if err != nil {
+			return nil, err
+		}
+		if name == "lane" {
+			if value != nil && value.kind != "nothing" {
+				return nil, fail(line, "lane takes no settings: it cuts the chain, and what follows runs on its own goroutine")
+			}
+			if i == 0 || i == len(stages.entries)-1 {
+				return nil, fail(line, "lane stands between two stages")
+			}
+			lane++
+			continue
+		}
+		t := FindStage(name)
+		if t == nil {
+			return nil, fail(line, "there is no stage %q%s", name, didYouMean(name, StageNames()))
+		}
+		s, err := parseSettings(path, name, line, t.Params, value)
+		if err != nil {
+			return nil, err
+		}
+		p.Steps = append(p.Steps, Step{Type: t, Settings: s, Line: line, Lane: lane})
+	}
+	return p, nil
+}
+
+var trainParams = []Param{
+	{Name: "purity", Kind: Number, Default: 1.0, Min: 0.5, Max: 1, Doc: "learn from windows of which at least this share belongs to the class of their newest sample"},
+	{Name: "every", Kind: Integer, Default: 1.0, Min: 1, Max: 1000, Doc: "learn from each n-th window only"},
+}
+
+// Classes returns the names of the classes in the order of the labels.
+func (p *Pipeline) Classes() []string {
+	var out []string
+	for _, l := range p.Labels {
+		if indexOf(out, l.Class) < 0 {
+			out = append(out, l.Class)
+		}
+	}
+	return out
+}
+
+// ClassOf returns the map from marker label to class.
+func (p *Pipeline) ClassOf() map[string]string {
+	m := make(map[string]string, len(p.Labels))
+	for _, l := range p.Labels {
+		m[l.Marker] = l.Class
+	}
+	return m
+}
+
+// Lanes returns the number of goroutines the chain runs on.
+func (p *Pipeline) Lanes() int { return p.Steps[len(p.Steps)-1].Lane + 1 }
+
+// Hash identifies the stages and their settings: SHA-256 of their canonical text.
+// Comments, order of settings, defaults spelled out, names and lanes do not matter.
+func (p *Pipeline) Hash() string {
+	h := sha256.New()
+	for i := range p.Steps {
+		h.Write([]byte(p.Steps[i].canonical()))
+		h.Write([]byte{'\n'})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// canonical is a stage and all its settings, defaults included, in one line.
+func (s *Step) canonical() string { return s.Type.Name + s.Settings.canonical() }
+
+// Build makes the stages. They are neither trained nor opened.
+func (p *Pipeline) Build() []stream.Link {
+	links := make([]stream.Link, len(p.Steps))
+	seen := map[string]int{}
+	for i := range p.Steps {
+		name := p.Steps[i].Type.Name
+		if seen[name]++; seen[name] > 1 {
+			name = fmt.Sprintf("%s-%d", name, seen[name])
+		}
+		links[i] = stream.Link{Name: name, Stage: p.Steps[i].Type.New(p.Steps[i].Settings)}
+	}
+	return links
+}
+
+// Decides reports whether a decoder is among the stages, so that what leaves the
+// chain can be scored.
+func (p *Pipeline) Decides() bool {
+	for _, l := range p.Build() {
+		if _, ok := l.Stage.(decoders.Fitter); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,55 @@
+package bci
+
+import (
+	"sort"
+
+	"neurostream/stream"
+)
+
+// StageType is a word of the pipeline vocabulary: a stage's name, its settings and
+// its constructor.
+type StageType struct {
+	Name   string
+	Doc    string // one line
+	Params []Param
+	New    func(*Settings) stream.Stage
+	// Example is the stage as it stands in a pipeline file, in one line; `bci
+	// stages` prints it, and the contract test runs it.
+	Example string
+	// Input says what the contract test feeds it: "" = 8 EEG channels at 250 Hz,
+	// "covariance", "features", "probabilities".
+	Input string
+	// Regression stages are fitted on targets instead of classes.
+	Regression bool
+}
+
+// Stages is the whole vocabulary. To add a stage, write it in its package and add
+// a row to the table of that package: filterStages, featureStages, decoderStages.
+func Stages() []StageType {
+	var all []StageType
+	for _, t := range [][]StageType{filterStages, featureStages, decoderStages} {
+		all = append(all, t...)
+	}
+	return all
+}
+
+// FindStage returns the stage with this name, or nil.
+func FindStage(name string) *StageType {
+	for _, t := range Stages() {
+		if t.Name == name {
+			return &t
+		}
+	}
+	return nil
+}
+
+// StageNames returns all names, sorted, and "lane", which is not a stage but
+// stands among them.
+func StageNames() []string {
+	names := []string{"lane"}
+	for _, t := range Stages() {
+		names = append(names, t.Name)
+	}
+	sort.Strings(names)
+	return names
+}

@@ -1,0 +1,206 @@
+package bci
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"neurostream/decoders"
+	"neurostream/features"
+	"neurostream/recordings"
+	"neurostream/replay"
+	"neurostream/stream"
+)
+
+// Trainer fits the stages of a pipeline that learn, in order, each on what the
+// stages before it make of the training recordings, streamed causally as in a live
+// run. It sees the recordings it is given and nothing else.
+type Trainer struct {
+	Pipeline   *Pipeline
+	Recordings []TrainingRecording
+	// Progress, when set, is told what is going on and how far it is, 0 to 1.
+	Progress func(what string, done float64)
+}
+
+// TrainingRecording is a recording to learn from.
+type TrainingRecording struct {
+	Name      string
+	Recording recordings.Recording
+	From, To  float64 // seconds; To 0 = to the end
+}
+
+// Task returns what the labels of the pipeline mean, for truth and scores.
+func (p *Pipeline) Task() (replay.Task, error) {
+	if len(p.Labels) == 0 {
+		return replay.Task{}, &FileError{Path: p.Path, Msg: "no labels are given; add labels: {MARKER: CLASS, ...} so that markers mean classes"}
+	}
+	t := replay.Task{Classes: p.Classes(), Idle: p.Idle, Labels: p.ClassOf()}
+	if t.Idle == "" { // time outside of every label belongs to a class of its own, which nobody learns
+		t.Idle = noClass
+		t.Classes = append(t.Classes, noClass)
+	}
+	return t, nil
+}
+
+const noClass = "(unlabelled)"
+
+// Train fits every stage that learns and returns the model.
+func (t *Trainer) Train(ctx context.Context) (*Model, error) {
+	p := t.Pipeline
+	task, err := p.Task()
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Recordings) == 0 {
+		return nil, errors.New("training needs at least one recording: give --from")
+	}
+	if t.Progress == nil {
+		t.Progress = func(string, float64) {}
+	}
+	m := &Model{
+		Format: ModelFormat, Version: ModelVersion, Pipeline: p.Name, Hash: p.Hash(), Idle: p.Idle,
+		Examples: map[string]int{},
+	}
+	for i := range p.Steps {
+		m.Steps = append(m.Steps, p.Steps[i].canonical())
+	}
+	links := p.Build()
+	learned := false
+	for i, l := range links {
+		f, ok := l.Stage.(decoders.Fitter)
+		if !ok {
+			continue
+		}
+		rows, err := t.collect(ctx, links[:i], task, m, !learned)
+		if err != nil {
+			return nil, err
+		}
+		t.Progress("fitting "+l.Name, 0)
+		err = f.Fit(ctx, rows, func(done, total int) { t.Progress("fitting "+l.Name, float64(done)/float64(max(1, total))) })
+		if err != nil {
+			return nil, &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("%s cannot be trained: %v", l.Name, err)}
+		}
+		params, err := f.SaveModel()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.Name, err)
+		}
+		m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Params: params})
+		m.Classes = rows.Classes
+		for k, c := range rows.Classes {
+			m.Examples[c] = 0
+			for _, y := range rows.Y {
+				if y == k {
+					m.Examples[c]++
+				}
+			}
+		}
+		learned = true
+	}
+	if !learned {
+		return nil, &FileError{Path: p.Path, Msg: "no stage of this pipeline learns, so there is nothing to train; bci run needs no model for it"}
+	}
+	return m, nil
+}
+
+// collect streams every recording through the stages and gathers labelled rows.
+func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool) (*decoders.Rows, error) {
+	p := t.Pipeline
+	seconds := 0.0
+	for _, l := range links {
+		if w, ok := l.Stage.(*features.Windows); ok {
+			seconds = w.Length
+		}
+	}
+	if seconds == 0 {
+		return nil, &FileError{p.Path, p.Steps[len(links)].Line, fmt.Sprintf("%s learns from windows; put a window stage before it", p.Steps[len(links)].Type.Name)}
+	}
+	rows := &decoders.Rows{Classes: slices.DeleteFunc(slices.Clone(task.Classes), func(c string) bool { return c == noClass })}
+	for r, rec := range t.Recordings {
+		if err := t.play(ctx, links, task, m, first, r, rec, seconds, rows); err != nil {
+			return nil, err
+		}
+	}
+	if len(rows.X) == 0 {
+		return nil, fmt.Errorf("no window of %g s lies within one labelled stretch (purity %g) of the recordings; check labels: in %s against the annotations (bci inspect lists them)", seconds, p.Train.Purity, p.Path)
+	}
+	return rows, nil
+}
+
+func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool, r int, rec TrainingRecording, seconds float64, rows *decoders.Rows) error {
+	p := t.Pipeline
+	player := &replay.Player{Recordings: []recordings.Recording{rec.Recording}, From: rec.From, To: rec.To}
+	in, err := player.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", rec.Name, err)
+	}
+	truth, err := replay.NewTruth(task, rec.Recording.Annotations(), in.Rate, rec.Recording.Len())
+	if err != nil {
+		return fmt.Errorf("%s: %w", rec.Name, err)
+	}
+	if first && r == 0 {
+		m.RateHz = in.Rate
+		for _, c := range in.Channels {
+			m.Channels = append(m.Channels, ModelChannel{Label: c.Label, Unit: c.Unit})
+		}
+	}
+	if err := m.checkInput(&in); err != nil {
+		return fmt.Errorf("%s: all training recordings must be alike: %w", rec.Name, err)
+	}
+	chain := stream.Chain{Links: links}
+	out, err := chain.Open(in)
+	if err != nil {
+		for i := range links {
+			if links[i].Name == chain.Failed() {
+				return &FileError{p.Path, p.Steps[i].Line, err.Error()}
+			}
+		}
+		return err
+	}
+	rows.Header = out
+	src, dst := stream.NewChunk(&in), stream.NewChunk(&out)
+	sum := newDigest(in.Rows())
+	columns := int64(0)
+	for n := 0; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := player.Read(src); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", rec.Name, err)
+		}
+		columns += int64(src.Len)
+		if first {
+			sum.add(src)
+		}
+		chain.Process(dst, src)
+		for i := range dst.Len {
+			end := dst.T0.Seconds()
+			if i > 0 {
+				end += float64(i) / out.Rate
+			}
+			w := truth.WindowAt(end, seconds)
+			class := task.Classes[w.Class]
+			if w.Purity < p.Train.Purity || w.Last != w.Class || class == noClass || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
+				continue
+			}
+			rows.X = append(rows.X, dst.Column(nil, i))
+			rows.Y = append(rows.Y, slices.Index(rows.Classes, class))
+			rows.Group = append(rows.Group, r<<20+w.Stretch)
+		}
+		if n%64 == 0 {
+			part := float64(columns) / float64(max(1, rec.Recording.Len()))
+			t.Progress("streaming "+rec.Name, (float64(r)+part)/float64(len(t.Recordings)))
+		}
+	}
+	if first {
+		var d [sha256.Size]byte
+		sum.sum(&d)
+		m.Recordings = append(m.Recordings, TrainedOn{Name: rec.Name, SHA256: hex.EncodeToString(d[:]), Seconds: float64(columns) / in.Rate})
+	}
+	return nil
+}

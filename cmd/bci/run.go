@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"neurostream/bci"
+	"neurostream/features"
+	"neurostream/replay"
+	"neurostream/stream"
+)
+
+func newRun() *cobra.Command {
+	var r runner
+	c := &cobra.Command{
+		Use:   "run PIPELINE",
+		Short: "Run a pipeline over a live stream or a recording",
+		Long: `run reads a source, runs it through the stages of a pipeline file and hands what
+comes out to any number of sinks. When the source is a recording with labelled
+annotations and the pipeline says what they mean (labels:), the decisions are
+scored at the end.
+
+Sources (--from):
+` + bci.ListSources() + `
+Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
+  ws://127.0.0.1:8080                a page that shows signals and decisions
+` + bci.ListSinks(),
+		Example: `  bci run mi.yaml --model mi.model --from sample:S007R12
+  bci run mi.yaml --model mi.model --from 'file:s01.edf?speed=1' --to ws://127.0.0.1:8080 --to csv:decisions.csv`,
+		Args: exactly("a pipeline file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := bci.ReadPipeline(args[0])
+			if err != nil {
+				return err
+			}
+			if r.from == "" {
+				return usageError{fmt.Errorf("where do the data come from? give --from; see: bci run --help")}
+			}
+			var m *bci.Model
+			if r.model != "" {
+				if m, err = bci.ReadModel(r.model); err != nil {
+					return err
+				}
+			}
+			r.out, r.errOut = c.OutOrStdout(), c.ErrOrStderr()
+			report, err := r.run(c.Context(), p, m)
+			if err != nil {
+				return err
+			}
+			return r.print(report)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&r.from, "from", "", "source `address`")
+	f.StringArrayVar(&r.to, "to", nil, "sink `address`")
+	f.StringVar(&r.model, "model", "", "model `file` written by bci train")
+	f.DurationVar(&r.limit, "for", 0, "stop after this much time, e.g. 90s; 0 = at the end of the source")
+	f.BoolVar(&r.asJSON, "json", false, "print the report as one JSON object")
+	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no events on the screen")
+	return c
+}
+
+// runner is one run of an engine: what `bci run` and `bci demo` share.
+type runner struct {
+	from, model string
+	to          []string
+	limit       time.Duration
+	asJSON      bool
+	quiet       bool
+	out, errOut io.Writer
+	onPage      func(url string) // called when a page is being served
+}
+
+func (r *runner) print(report *runReport) error {
+	if r.asJSON {
+		return json.NewEncoder(r.out).Encode(report)
+	}
+	report.print(r.out)
+	return nil
+}
+
+func (r *runner) run(ctx context.Context, p *bci.Pipeline, m *bci.Model) (*runReport, error) {
+	in, err := bci.OpenSource(r.from)
+	if err != nil {
+		return nil, err
+	}
+	tuneMemory()
+	var outs []bci.Output
+	var pages []*page
+	for _, to := range r.to {
+		if a := bci.ParseAddress(to); a.Scheme == "ws" {
+			pg, err := newPage(a, p)
+			if err != nil {
+				return nil, err
+			}
+			pages = append(pages, pg)
+			outs = append(outs, pg.outputs(p)...)
+			continue
+		}
+		o, err := bci.OpenSink(to, "ws")
+		if err != nil {
+			return nil, err
+		}
+		if in.Live {
+			o.Lossless = false
+		}
+		outs = append(outs, o)
+	}
+	var judge *replay.Collector
+	if in.Recording != nil && len(p.Labels) > 0 && p.Decides() && !in.Player.Loop {
+		judge = new(replay.Collector)
+		outs = append(outs, bci.Output{Name: "scores", Sink: judge, Lossless: true})
+	}
+	opt := bci.Options{Live: in.Live, Source: r.from}
+	if in.Player != nil && in.Player.Speed == 0 {
+		opt.Slots = 2 // unpaced: a deep queue would only add waiting to every latency
+	}
+	if !r.quiet && !r.asJSON {
+		opt.OnEvent = func(e stream.Event) { fmt.Fprintln(r.errOut, e) }
+	}
+	engine, err := bci.NewEngine(p, m, in.Source, outs, opt)
+	if err != nil {
+		return nil, err
+	}
+	in.AttachPacing(engine)
+	if r.limit > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, r.limit)
+		defer stop()
+	}
+	if err := engine.Open(ctx); err != nil {
+		return nil, err
+	}
+	for _, pg := range pages {
+		stop, err := pg.serve(engine)
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+		if r.onPage != nil {
+			r.onPage(pg.url())
+		} else if !r.quiet {
+			fmt.Fprintf(r.errOut, "the page is at %s\n", pg.url())
+		}
+	}
+	watching := make(chan struct{})
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx) }()
+	go r.watch(engine, in, watching)
+	err = <-done
+	close(watching)
+	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.limit > 0) && !errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	report := newReport(engine.Status(), nil)
+	if judge != nil && judge.Decisions().Len() > 0 {
+		score, err := judged(p, in, engine, judge)
+		if err != nil {
+			return nil, err
+		}
+		report = newReport(engine.Status(), score)
+	}
+	return report, nil
+}
+
+// judged compares the decisions with the annotations.
+func judged(p *bci.Pipeline, in *bci.Input, e *bci.Engine, judge *replay.Collector) (*replay.Report, error) {
+	task, err := p.Task()
+	if err != nil {
+		return nil, err
+	}
+	h := e.In()
+	truth, err := replay.NewTruth(task, in.Recording.Annotations(), h.Rate, in.Recording.Len())
+	if err != nil {
+		return nil, err
+	}
+	return replay.Score(judge.Decisions(), truth, replay.Options{
+		Window: windowSeconds(p), Rate: h.Rate, Compute: e.Status().Engine.P50 * 1e-6, Shifts: 1000, Seed: 1,
+	})
+}
+
+func windowSeconds(p *bci.Pipeline) float64 {
+	for _, l := range p.Build() {
+		if w, ok := l.Stage.(*features.Windows); ok {
+			return w.Length
+		}
+	}
+	return 0
+}
+
+// watch draws progress until the run ends.
+func (r *runner) watch(e *bci.Engine, in *bci.Input, stop <-chan struct{}) {
+	p := newProgress(r.quiet)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			p.done()
+			return
+		case <-tick.C:
+		}
+		s := e.Status()
+		done := 0.0
+		if in.Recording != nil && in.Recording.Len() > 0 && !in.Player.Loop {
+			done = float64(s.Columns) / float64(in.Recording.Len())
+		}
+		p.show(fmt.Sprintf("%s  %.1f s of data, %.1f × real time, engine p99 %.0f µs", in.Name, s.DataS, s.Realtime, s.Engine.P99), done)
+	}
+}
+
+// tuneMemory keeps the collector out of the way: nothing is allocated per chunk, so
+// it has little to do, and a running collection costs milliseconds in the tail.
+// Environment variables win.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(-1)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(2 << 30)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"neurostream/bci"
+)
+
+func newTrain() *cobra.Command {
+	var from []string
+	var out string
+	var asJSON, quiet, force bool
+	c := &cobra.Command{
+		Use:   "train PIPELINE",
+		Short: "Fit the stages of a pipeline that learn",
+		Long: `train streams recordings through a pipeline exactly as a live run would, and fits
+every stage that learns on the windows that lie within one labelled stretch. It
+writes a model file that says what it was trained on and behind which stages, and
+that is refused where it does not fit.
+
+The same recordings and settings give the same model, byte for byte.`,
+		Example: "  bci train mi.yaml --from sample:S007R04 --from sample:S007R08 --out mi.model",
+		Args:    exactly("a pipeline file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := bci.ReadPipeline(args[0])
+			if err != nil {
+				return err
+			}
+			if len(from) == 0 || out == "" {
+				return usageError{fmt.Errorf("give the recordings with --from and the model's file name with --out; see: bci train --help")}
+			}
+			if _, err := os.Stat(out); err == nil && !force {
+				return fmt.Errorf("%s exists already; choose another name, or give --force to replace it", out)
+			}
+			m, err := train(c, p, from, quiet)
+			if err != nil {
+				return err
+			}
+			if err := m.Write(out); err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Recordings, m.Hash})
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings, windows per class %v\n", out, len(m.Recordings), m.Examples)
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.StringArrayVar(&from, "from", nil, "recording to learn from (`address`); may be given more than once")
+	f.StringVar(&out, "out", "", "model `file` to write")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.BoolVar(&force, "force", false, "replace the model file")
+	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	return c
+}
+
+type trainReport struct {
+	Model        string          `json:"model"`
+	Classes      []string        `json:"classes"`
+	Examples     map[string]int  `json:"examples"`
+	Recordings   []bci.TrainedOn `json:"recordings"`
+	PipelineHash string          `json:"pipeline_hash"`
+}
+
+// train opens the recordings and fits the pipeline.
+func train(c *cobra.Command, p *bci.Pipeline, from []string, quiet bool) (*bci.Model, error) {
+	t := bci.Trainer{Pipeline: p}
+	for _, a := range from {
+		in, err := bci.OpenSource(a)
+		if err != nil {
+			return nil, err
+		}
+		if in.Recording == nil {
+			return nil, usageError{fmt.Errorf("%s is a live stream; record it first, then train on the recording", a)}
+		}
+		defer in.Recording.Close()
+		t.Recordings = append(t.Recordings, bci.TrainingRecording{Name: in.Name, Recording: in.Recording, From: in.Player.From, To: in.Player.To})
+	}
+	bar := newProgress(quiet)
+	t.Progress = bar.show
+	m, err := t.Train(c.Context())
+	bar.done()
+	return m, err
+}
