@@ -176,6 +176,9 @@ func TestChainSnapshot(t *testing.T) {
 	if err := d.Restore(append(slices.Clone(state), 1)); !errors.Is(err, ErrState) {
 		t.Errorf("one byte too many: %v", err)
 	}
+	if err := d.Restore(make([]byte, 12)); !errors.Is(err, ErrState) {
+		t.Errorf("no state for stages that have one: %v", err)
+	}
 	foreign := slices.Clone(state)
 	foreign = slices.Insert(foreign, 16, 1) // gives the stateless stage a byte
 	foreign[12] = 1

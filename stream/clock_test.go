@@ -110,8 +110,11 @@ func TestTimersEndWithTheirContext(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := make(ctx)
-		waiting := run(func() error { return timer.Wait(w.Now() + Time(time.Hour)) })
-		cancel() // before or during the wait: either way it ends
+		waiting := run(func() error { return timer.Wait(w.Now() + Time(5*time.Second)) })
+		pause := w.Timer(t.Context())
+		_ = pause.Wait(w.Now() + 2e6) // most likely it waits by now
+		pause.Stop()
+		cancel()
 		if err := <-waiting; !errors.Is(err, context.Canceled) {
 			t.Errorf("%s timer: %v", name, err)
 		}

@@ -118,6 +118,7 @@ func (r *Ring) ReserveWait(ctx context.Context) (*Chunk, error) {
 		if c := r.Reserve(); c != nil {
 			return c, nil
 		}
+		meanwhile("writer parks")
 		r.writerParked.Store(true)
 		if r.Free(1) == 0 && !r.stopped.Load() {
 			select {
@@ -167,12 +168,14 @@ func (r *Ring) Wait(ctx context.Context) (int, error) {
 		if n := r.Ready(); n > 0 {
 			return n, nil
 		}
+		meanwhile("reader looked")
 		if e := r.closed.Load(); e != nil {
 			if n := r.Ready(); n > 0 { // committed between the two looks
 				return n, nil
 			}
 			return 0, *e
 		}
+		meanwhile("reader parks")
 		r.readerParked.Store(true)
 		if r.Ready() == 0 && r.closed.Load() == nil {
 			select {
@@ -203,6 +206,16 @@ func (r *Ring) Release(n int) {
 func (r *Ring) Stop() {
 	r.stopped.Store(true)
 	wake(r.space)
+}
+
+// interleave, set by a test in a build with invariants, is called at the places where
+// the other side acting just then could go unnoticed.
+var interleave func(place string)
+
+func meanwhile(place string) {
+	if Invariants && interleave != nil {
+		interleave(place)
+	}
 }
 
 func wake(token chan struct{}) {

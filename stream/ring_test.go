@@ -109,6 +109,42 @@ func TestRingHandsOverEverythingInOrder(t *testing.T) {
 	}
 }
 
+// TestRingCloseLosesNothing closes right behind the last chunk, against a reader that
+// is looking just then.
+func TestRingCloseLosesNothing(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 5))
+	rings := make(chan *Ring)
+	got := make(chan int)
+	go func() {
+		for r := range rings {
+			n := 0
+			for {
+				k, err := r.Wait(t.Context())
+				if err != nil {
+					break
+				}
+				n += k
+				r.Release(k)
+			}
+			got <- n
+		}
+	}()
+	defer close(rings)
+	h := header(1, 1)
+	for i := range 10_000 {
+		r := NewRing(h, 1)
+		rings <- r
+		for range rnd.IntN(400) {
+			r.Used() // shifts the two sides against each other
+		}
+		r.Commit(1)
+		r.Close(nil)
+		if n := <-got; n != 1 {
+			t.Fatalf("ring %d gives %d chunks before its end", i, n)
+		}
+	}
+}
+
 func TestRingRoundsUpItsSlots(t *testing.T) {
 	for slots, want := range map[int]int{1: 1, 2: 2, 3: 4, 64: 64, 65: 128} {
 		if got := NewRing(header(1, 1), slots).Slots(); got != want {
