@@ -1,0 +1,5 @@
+//go:build !unix && !windows
+
+package lsl
+
+func setReuse(uintptr) error { return nil }

@@ -1,0 +1,486 @@
+package lsl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"neurostream/stream"
+)
+
+// Source is an LSL stream as a [stream.Source], with marker streams joined to it.
+// All sources of a process share one timeline: a column's time is the sender's
+// stamp, moved to our clock by the measured offset and smoothed.
+//
+//	data stream    ─► Inlet ─► stamps: Offset ─► Dejitter ─► Monotone ─► T0
+//	marker streams ─► Inlet ─► stamps: Offset ───────────────────────────► Markers
+//
+// The zero value finds the only stream there is.
+type Source struct {
+	Match    Match         // which stream; it must be the only one that matches
+	Markers  []Match       // streams of strings whose samples become markers
+	Timeout  time.Duration // how long to look for each; 0 = 10 s
+	Newest   bool          // discard what the reader is late for, instead of keeping up to Buffer
+	Buffer   float64       // seconds kept for a slow reader; 0 = 360
+	MaxLen   int           // columns of the longest chunk; 0 = an eighth of a second, at least 8
+	Repair   string        // stamps: "" or "all" = clock,dejitter,monotone; any of them with commas; "none"
+	Recover  time.Duration // see InletOptions
+	Stale    time.Duration // see InletOptions
+	Config   *Config       // nil = LoadConfig
+	Clock    stream.Clock  // nil = stream.Wall
+	HalfTime float64       // of the dejitter in seconds; 0 = the configuration's, 90
+
+	inlet    *Inlet
+	header   stream.Header
+	offset   *stream.Offset
+	dejitter *stream.Dejitter
+	repairs  stream.Repairs
+	markers  []*markerInlet
+	pending  []stream.Marker
+	opening  []stream.Event // found out at Open; reported by the first Read
+	next     int64          // column index that would follow what was read
+	begun    bool
+	end      stream.Time // time of the column after the last one read
+	labels   map[string]string
+	stop     func() bool
+	strings  [][]byte
+}
+
+type markerInlet struct {
+	*Inlet
+	name string
+}
+
+const (
+	defaultTimeout = 10 * time.Second
+	settleTime     = 150 * time.Millisecond // to hear of a second stream that matches
+)
+
+// NotFoundError says that no stream matched, and what was heard instead.
+type NotFoundError struct {
+	Match    Match
+	Waited   time.Duration
+	Visible  []string // other streams that answered
+	Problems []string // ways of asking that failed
+}
+
+func (e *NotFoundError) Error() string {
+	s := fmt.Sprintf("no LSL stream with %s answered within %v", e.Match, e.Waited)
+	if len(e.Visible) > 0 {
+		s += "; there are " + strings.Join(e.Visible, ", ")
+	} else {
+		s += " and no other stream either: is the sender started and linked, and do the firewalls let UDP 16571-16604 and TCP 16572-16604 pass?"
+	}
+	if len(e.Problems) > 0 {
+		s += "; asking failed by " + strings.Join(e.Problems, "; ")
+	}
+	return s + " (the doctor shows which way reaches which stream)"
+}
+
+// AmbiguousError says that several streams match.
+type AmbiguousError struct {
+	Match   Match
+	Streams []Stream
+}
+
+func (e *AmbiguousError) Error() string {
+	var list []string
+	for _, s := range e.Streams[:min(len(e.Streams), 8)] {
+		list = append(list, fmt.Sprintf("%s source_id %q uid %s", s.Describe(), s.SourceID, s.UID))
+	}
+	return fmt.Sprintf("%d LSL streams match %s: %s; choose one by source_id, hostname or uid", len(e.Streams), e.Match, strings.Join(list, "; "))
+}
+
+// FindOne resolves exactly one stream: what Source.Open uses.
+func FindOne(ctx context.Context, m Match, o ResolveOptions) (Stream, error) {
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Settle == 0 {
+		o.Settle = settleTime
+	}
+	o.Min = 1
+	found, err := Resolve(ctx, m, o)
+	if err != nil {
+		return Stream{}, err
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		e := &NotFoundError{Match: m, Waited: o.Timeout}
+		if r, err := NewResolver(Match{SessionID: AnySession}, o); err == nil {
+			sleep(ctx, 500*time.Millisecond)
+			for _, s := range r.Streams() {
+				if len(e.Visible) == 8 {
+					e.Visible = append(e.Visible, "...")
+					break
+				}
+				e.Visible = append(e.Visible, fmt.Sprintf("%s in session %q", s.Describe(), s.SessionID))
+			}
+			e.Problems = r.Problems()
+			r.Close()
+		}
+		return Stream{}, e
+	}
+	// The same device twice: an outlet that has just been restarted and its dying
+	// predecessor.
+	newest := slices.MaxFunc(found, func(a, b Stream) int { return int(math.Copysign(1, a.CreatedAt-b.CreatedAt)) })
+	for _, s := range found {
+		if s.SourceID == "" || s.SourceID != newest.SourceID || s.Hostname != newest.Hostname || s.Name != newest.Name {
+			return Stream{}, &AmbiguousError{Match: m, Streams: found}
+		}
+	}
+	for _, s := range found {
+		if s.UID != newest.UID && reachable(ctx, &s) {
+			return Stream{}, &AmbiguousError{Match: m, Streams: found}
+		}
+	}
+	return newest, nil
+}
+
+func reachable(ctx context.Context, s *Stream) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := s.FullInfo(ctx)
+	return err == nil
+}
+
+// Open finds the streams and connects to them.
+func (s *Source) Open(ctx context.Context) (stream.Header, error) {
+	if err := s.parseRepair(); err != nil {
+		return stream.Header{}, err
+	}
+	if s.MaxLen < 0 || s.MaxLen > stream.MaxColumns {
+		return stream.Header{}, fmt.Errorf("lsl: MaxLen is %d; it is 1 to %d, or 0 for an eighth of a second", s.MaxLen, stream.MaxColumns)
+	}
+	c := Config{}
+	if s.Config != nil {
+		c = *s.Config
+	} else {
+		c = LoadConfig()
+	}
+	open := func(m Match) (*Inlet, Info, error) {
+		found, err := FindOne(ctx, m, ResolveOptions{Config: &c, Timeout: s.Timeout})
+		if err != nil {
+			return nil, Info{}, err
+		}
+		in, err := OpenInlet(ctx, found, InletOptions{Config: &c, Clock: s.Clock, Buffer: s.Buffer, Recover: s.Recover, Stale: s.Stale})
+		if err != nil {
+			return nil, Info{}, err
+		}
+		info, err := in.FullInfo(ctx)
+		if err != nil {
+			s.note(found.Name, "its description cannot be read, so channels are numbered: "+err.Error())
+			info = found.Info
+		}
+		wait, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := in.WaitClock(wait); err != nil && s.offset != nil {
+			s.note(found.Name, "its clock cannot be measured (is UDP to its service port blocked?): stamps are taken to be of our clock")
+		}
+		return in, info, nil
+	}
+	in, info, err := open(s.Match)
+	if err != nil {
+		return stream.Header{}, err
+	}
+	s.inlet = in
+	for _, m := range s.Markers {
+		mi, _, err := open(m)
+		if err != nil {
+			s.Close()
+			return stream.Header{}, fmt.Errorf("marker stream: %w", err)
+		}
+		s.markers = append(s.markers, &markerInlet{mi, mi.info.Name})
+	}
+	s.header = headerOf(&info, s.MaxLen)
+	if err := s.header.Validate(); err != nil {
+		s.Close()
+		return stream.Header{}, fmt.Errorf("lsl: %w", err)
+	}
+	if s.dejitter != nil {
+		s.dejitter.Rate = info.Rate
+		s.dejitter.HalfTime = s.HalfTime
+		if s.HalfTime == 0 {
+			s.dejitter.HalfTime = c.HalfTime.Seconds()
+		}
+	}
+	s.labels = make(map[string]string)
+	s.stop = context.AfterFunc(ctx, func() { in.queue.end(ctx.Err()) })
+	return s.header.Clone(), nil
+}
+
+func (s *Source) note(origin, what string) {
+	s.opening = append(s.opening, stream.Event{Kind: stream.EventNote, Origin: origin, Detail: what})
+}
+
+func (s *Source) parseRepair() error {
+	steps := strings.Split(s.Repair, ",")
+	switch s.Repair {
+	case "", "all":
+		steps = []string{"clock", "dejitter", "monotone"}
+	case "none":
+		steps = nil
+	}
+	s.repairs, s.offset, s.dejitter = nil, nil, nil
+	var monotone *stream.Monotone
+	for _, x := range steps {
+		switch strings.TrimSpace(x) {
+		case "clock":
+			s.offset = new(stream.Offset)
+		case "dejitter":
+			s.dejitter = new(stream.Dejitter)
+		case "monotone":
+			monotone = new(stream.Monotone)
+		default:
+			return fmt.Errorf("lsl: repair is %q; it is none, all, or some of clock,dejitter,monotone", s.Repair)
+		}
+	}
+	if s.offset != nil {
+		s.repairs = append(s.repairs, s.offset)
+	}
+	if s.dejitter != nil {
+		s.repairs = append(s.repairs, s.dejitter)
+	}
+	if monotone != nil {
+		s.repairs = append(s.repairs, monotone)
+	}
+	return nil
+}
+
+// Inlet returns the connection of an opened source, for its figures and clock.
+func (s *Source) Inlet() *Inlet { return s.inlet }
+
+// Read fills dst with what has arrived. It returns early, with no columns, when
+// there is only an event to report.
+func (s *Source) Read(dst *stream.Chunk) error {
+	dst.Clear()
+	dst.Events = append(dst.Events, s.opening...)
+	s.opening = s.opening[:0]
+	q := s.inlet.queue
+	for {
+		s.measure(s.offset, s.inlet)
+		q.mu.Lock()
+		if late := q.head - q.tail - int64(dst.Cap()); s.Newest && late > 0 {
+			q.discard(late)
+		}
+		run, events, hold := q.next(dst.Cap(), dst.Events)
+		dst.Events = events
+		dst.Flags |= run.flags
+		if run.n > 0 {
+			s.fill(dst, q, run)
+		}
+		q.read(run.n)
+		ended := q.ended
+		q.mu.Unlock()
+		if hold && run.n == 0 {
+			s.awaitClock()
+			q.unhold()
+			continue
+		}
+		if run.n > 0 || len(dst.Events) > 0 {
+			if run.n == 0 {
+				dst.Seq, dst.T0, dst.Arrived = run.seq, s.end, s.inlet.clock.Now()
+			}
+			for i := range dst.Events {
+				if dst.Events[i].Origin == "" {
+					dst.Events[i].Origin = s.header.Name
+				}
+			}
+			s.joinMarkers(dst)
+			return nil
+		}
+		if ended != nil {
+			if errors.Is(ended, context.Canceled) || errors.Is(ended, context.DeadlineExceeded) {
+				return ended
+			}
+			return fmt.Errorf("lsl: %w", ended)
+		}
+		<-q.wake
+	}
+}
+
+// measure sets the offset to the latest estimate.
+func (s *Source) measure(o *stream.Offset, in *Inlet) {
+	if o == nil {
+		return
+	}
+	e := in.Clock()
+	o.Seconds, o.Slope, o.At = e.Offset, e.Slope, e.At
+}
+
+// awaitClock waits, when a clock has stepped, until it has been measured again: a
+// few milliseconds, at most a fifth of a second.
+func (s *Source) awaitClock() {
+	if s.offset == nil || s.inlet.prober == nil {
+		return
+	}
+	t := time.NewTimer(200 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-s.inlet.prober.burst():
+	case <-t.C:
+	}
+	s.measure(s.offset, s.inlet)
+}
+
+// fill decodes a run of samples into dst. The queue's mutex is held.
+func (s *Source) fill(dst *stream.Chunk, q *queue, run span) {
+	info := &s.inlet.info
+	dst.Resize(run.n)
+	dst.Seq = run.seq
+	if s.begun && run.flags&stream.Restart != 0 && s.dejitter != nil {
+		s.dejitter.Reset()
+	} else if s.begun && run.seq > s.next {
+		s.repairs.Skip(run.seq - s.next)
+	}
+	s.begun, s.next = true, run.seq+int64(run.n)
+	for i := range run.n {
+		p := run.from + int64(i)
+		slot := q.slot(p)
+		raw := q.stamps[slot]
+		dst.Stamps = append(dst.Stamps, nanoseconds(raw))
+		t := FromStamp(s.repairs.Repair(raw))
+		if i == 0 {
+			dst.T0 = t
+		}
+		dst.Arrived = q.arrived[slot]
+		if info.Format == String {
+			s.textColumn(dst, i, q.sample(p), t)
+		} else {
+			unpackColumn(dst, i, info.Format, q.sample(p))
+		}
+	}
+	s.end = dst.T0
+	if s.header.Rate > 0 {
+		s.end += stream.Time(float64(run.n) / s.header.Rate * 1e9)
+	}
+}
+
+// textColumn makes a sample of strings a column: numbers where they are numbers,
+// and a marker for each that is not empty.
+func (s *Source) textColumn(dst *stream.Chunk, col int, packed []byte, t stream.Time) {
+	s.strings = Strings(s.strings[:0], packed)
+	for k := range dst.Tiles() {
+		dst.Tile(k)[col] = [stream.Lanes]float64{}
+	}
+	for ch, b := range s.strings {
+		if ch >= dst.Rows() || len(b) == 0 {
+			continue
+		}
+		label := s.label(b)
+		if v, err := parseNumber(label); err == nil {
+			dst.Set(ch, col, v)
+		}
+		dst.Markers = append(dst.Markers, stream.Marker{Column: col, Label: label, Time: t})
+	}
+}
+
+// label returns the bytes as a string, from memory when they have come before.
+func (s *Source) label(b []byte) string {
+	if l, ok := s.labels[string(b)]; ok {
+		return l
+	}
+	l := string(b)
+	if len(s.labels) < 4096 && len(l) < 256 {
+		s.labels[l] = l
+	}
+	return l
+}
+
+// joinMarkers moves the markers of the joined streams that lie before the end of
+// dst to their columns. Those of later columns wait; late ones are put on column 0
+// with their true time.
+func (s *Source) joinMarkers(dst *stream.Chunk) {
+	for _, m := range s.markers {
+		s.collect(m, dst)
+	}
+	if dst.Len == 0 || len(s.pending) == 0 {
+		return
+	}
+	rate := s.header.Rate
+	kept := s.pending[:0]
+	for _, m := range s.pending {
+		if m.Time >= s.end && rate > 0 {
+			kept = append(kept, m)
+			continue
+		}
+		if rate > 0 {
+			m.Column = int(max(0, min(float64(dst.Len-1), math.Round(float64(m.Time-dst.T0)*1e-9*rate))))
+		}
+		dst.Markers = append(dst.Markers, m)
+	}
+	s.pending = kept
+}
+
+const maxPendingMarkers = 1 << 16
+
+// collect takes what a marker stream has sent.
+func (s *Source) collect(m *markerInlet, dst *stream.Chunk) {
+	q := m.queue
+	var o stream.Offset
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.head == q.tail && len(q.marks) == 0 && q.lost == 0 {
+		return
+	}
+	if s.offset != nil {
+		s.measure(&o, m.Inlet)
+	}
+	for {
+		n := len(dst.Events)
+		run, events, hold := q.next(1<<10, dst.Events)
+		dst.Events = events
+		for i := n; i < len(events); i++ {
+			events[i].Origin = m.name
+		}
+		if hold && run.n == 0 { // the offset is as good as it is
+			q.marks = q.marks[:copy(q.marks, q.marks[1:])]
+			continue
+		}
+		if run.n == 0 {
+			return
+		}
+		for p := run.from; p < run.from+int64(run.n); p++ {
+			t := FromStamp(o.Repair(q.stamps[q.slot(p)]))
+			if m.info.Format != String {
+				v := Numbers(nil, m.info.Format, q.sample(p))
+				s.append(strconv.FormatFloat(v[0], 'g', -1, 64), t)
+				continue
+			}
+			s.strings = Strings(s.strings[:0], q.sample(p))
+			for _, b := range s.strings {
+				if len(b) > 0 {
+					s.append(s.label(b), t)
+				}
+			}
+		}
+		q.read(run.n)
+	}
+}
+
+func (s *Source) append(label string, t stream.Time) {
+	if len(s.pending) < maxPendingMarkers {
+		s.pending = append(s.pending, stream.Marker{Label: label, Time: t})
+	}
+}
+
+// Close disconnects.
+func (s *Source) Close() error {
+	if s.stop != nil {
+		s.stop()
+	}
+	if s.inlet != nil {
+		s.inlet.Close()
+	}
+	for _, m := range s.markers {
+		m.Close()
+	}
+	return nil
+}
