@@ -15,6 +15,7 @@ type Decisions struct {
 	Settle  float64   // seconds after a start or break in which decisions are not yet to be trusted
 	Time    []float64 // stamp of each decision in seconds: that of the newest sample behind it
 	P       []float64 // probabilities: Classes values per decision, one decision after the other
+	Decided []int     // class decided, -1 = idle; nil when the stream leaves that to its probabilities
 	Command []int     // class commanded at each decision, -1 = none; nil when the stream has no commands
 	Bad     []bool    // whether a probability was marked bad
 	Breaks  []int     // decisions that do not continue their predecessor; the first is not among them
@@ -31,19 +32,17 @@ func (d *Decisions) Row(i int) []float64 {
 }
 
 // Collector is a [stream.Sink] that keeps what [Score] needs of a decision stream: the
-// rows of type "probability", and one of type "decision" whose label is Command. Its
-// memory is bounded by Limit; 10 decisions a second of 3 classes take 2 MB an hour.
+// rows of type "probability", and those of type "decision" that a gate adds, labelled
+// "decision" and "command", which hold the index of a probability row or -1. Its memory
+// is bounded by Limit; 10 decisions a second of 3 classes take 2 MB an hour.
 type Collector struct {
 	Limit int // decisions kept; what comes later is only counted; 0 = 1<<20
-	// Command is the label of the row that holds commands; "" = "command". Its value is
-	// -1 for none and k for the k-th probability row, counted from 0.
-	Command string
 
-	header stream.Header
-	d      Decisions
-	rows   []int // probability rows
-	fires  int   // command row, or -1
-	any    bool
+	d       Decisions
+	rows    []int // probability rows
+	decided int   // decision row, or -1
+	fires   int   // command row, or -1
+	any     bool
 }
 
 // Open finds the rows.
@@ -54,11 +53,7 @@ func (c *Collector) Open(_ context.Context, in stream.Header) error {
 	if c.Limit == 0 {
 		c.Limit = 1 << 20
 	}
-	name := c.Command
-	if name == "" {
-		name = "command"
-	}
-	c.header, c.rows, c.fires, c.any = in.Clone(), nil, -1, false
+	c.rows, c.decided, c.fires, c.any = nil, -1, -1, false
 	c.d = Decisions{Delay: in.Delay, Settle: in.Settle}
 	if in.Rate > 0 {
 		c.d.Step = 1 / in.Rate
@@ -68,7 +63,9 @@ func (c *Collector) Open(_ context.Context, in stream.Header) error {
 		case ch.Type == "probability":
 			c.rows = append(c.rows, i)
 			c.d.Classes = append(c.d.Classes, ch.Label)
-		case ch.Type == "decision" && ch.Label == name:
+		case ch.Type == "decision" && ch.Label == "decision":
+			c.decided = i
+		case ch.Type == "decision" && ch.Label == "command":
 			c.fires = i
 		}
 	}
@@ -98,11 +95,22 @@ func (c *Collector) Write(src *stream.Chunk) error {
 			bad = bad || src.IsBad(r, i)
 		}
 		c.d.Time, c.d.Bad = append(c.d.Time, t), append(c.d.Bad, bad)
+		if c.decided >= 0 {
+			c.d.Decided = append(c.d.Decided, c.index(src.At(c.decided, i)))
+		}
 		if c.fires >= 0 {
-			c.d.Command = append(c.d.Command, int(src.At(c.fires, i)))
+			c.d.Command = append(c.d.Command, c.index(src.At(c.fires, i)))
 		}
 	}
 	return nil
+}
+
+// index returns the class a value stands for; -1 when none.
+func (c *Collector) index(v float64) int {
+	if k := int(v); float64(k) == v && k >= 0 && k < len(c.rows) {
+		return k
+	}
+	return -1
 }
 
 // Close does nothing; the decisions stay.

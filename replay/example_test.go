@@ -39,10 +39,10 @@ func Example() {
 		columns += chunk.Len
 		cues += len(chunk.Markers)
 	}
-	truth, err := replay.NewTruth(replay.Task{
+	truth, err := p.Truth(replay.Task{
 		Classes: []string{"rest", "left", "right"}, Idle: "rest",
 		Labels: map[string]string{"T0": "rest", "T1": "left", "T2": "right"},
-	}, p.Annotations(), h.Rate, p.Columns())
+	})
 	if err != nil {
 		fmt.Println(err)
 		return

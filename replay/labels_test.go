@@ -27,7 +27,7 @@ func TestTruthOfARealRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	truth, err := NewTruth(hands, p.Annotations(), h.Rate, p.Columns())
+	truth, err := p.Truth(hands)
 	if err != nil {
 		t.Fatal(err)
 	}

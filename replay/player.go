@@ -346,6 +346,13 @@ func (p *Player) Span() (from, to float64) {
 	return p.parts[0].begin.Seconds(), end.Seconds()
 }
 
+// Truth returns what the annotations ask for on the timeline of the first round: what
+// decisions made from this player are compared with. Valid after Open.
+func (p *Player) Truth(task Task) (*Truth, error) {
+	_, end := p.Span()
+	return NewTruth(task, p.Annotations(), p.header.Rate, int64(math.Round(end*p.header.Rate)))
+}
+
 // Annotations returns the annotations of all recordings on the timeline of the first
 // round: what [NewTruth] needs. An annotation that began before From and reaches
 // beyond it is among them. Valid after Open.

@@ -13,7 +13,9 @@ type Options struct {
 	Window float64 // seconds of data behind one decision
 	Rate   float64 // sampling rate of the data, Hz; 0 = unknown, then windows count as one sample longer
 	// Rule makes the commands when the stream has none of its own; its Idle is ignored.
-	// Confidence is also what a decoder without an idle class must reach, or it says idle.
+	// Confidence is also what a decoder without an idle class must reach, when the stream
+	// has no gate, or it says idle; and Dwell is the part of the latency that the rule, or the stream's own gate,
+	// takes.
 	Rule      Rule
 	Tolerance float64 // seconds after a trial in which its command still counts; 0 = 1 s, negative = none
 	Purity    float64 // windows with less of one class are left out of NMCCPure; 0 = 0.8
@@ -300,10 +302,18 @@ func (s *scoring) trials(r *Report) {
 	r.TrialLow95, r.TrialHigh95 = Measure(lo), Measure(hi)
 }
 
-// decided returns the truth's class a decision stands for, and how sure it is.
+// decided returns the truth's class a decision stands for, and how sure it is: the most
+// probable one. A gate's threshold serves its commands, so it counts here only for a
+// decoder that has no other way of saying idle.
 func (s *scoring) decided(i int) (class int, confidence float64) {
 	p := s.d.Row(i)
 	k := argmax(p)
+	if !s.idle && s.d.Decided != nil {
+		if k = s.d.Decided[i]; k < 0 {
+			return s.truth.Idle, 0
+		}
+		return s.class[k], p[k]
+	}
 	if s.d.Bad[i] || !(p[k] > 0) || !s.idle && p[k] < s.o.Rule.Confidence {
 		return s.truth.Idle, 0
 	}

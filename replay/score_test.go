@@ -265,6 +265,17 @@ func TestScoreWithoutAnIdleClass(t *testing.T) {
 	if r.NMCC != 1 || r.TrialAccuracy != 1 || r.EventTPR != 1 || !math.IsNaN(float64(r.Brier)) {
 		t.Errorf("idle by doubt: nMCC %v, trials %v, TPR %v, Brier %v", r.NMCC, r.TrialAccuracy, r.EventTPR, r.Brier)
 	}
+	two.Decided = make([]int, len(d.Time)) // a gate that says idle at every other decision
+	for i := range two.Decided {
+		two.Decided[i] = argmax(two.Row(i))
+		if i%2 == 0 {
+			two.Decided[i] = -1
+		}
+	}
+	gated := scoreOf(t, two, truth, o)
+	if got, all := gated.Confusion[1][0]+gated.Confusion[2][0], r.Confusion[1][1]+r.Confusion[2][2]; got < all*2/5 || got > all*3/5 {
+		t.Errorf("%d of %d task windows are decided idle by a gate that says so half of the time", got, all)
+	}
 }
 
 func TestScoreRefuses(t *testing.T) {
@@ -317,7 +328,7 @@ func TestCollectorKeepsTheStream(t *testing.T) {
 		{Label: "left", Type: "probability"},
 		{Label: "command", Type: "decision"},
 		{Label: "rest", Type: "probability"},
-		{Label: "sure", Type: "decision"},
+		{Label: "decision", Type: "decision"},
 		{Label: "right", Type: "probability"},
 	}}
 	own := want
@@ -335,7 +346,7 @@ func TestCollectorKeepsTheStream(t *testing.T) {
 			src.T0 = nanoseconds(want.Time[at])
 			for i := range n {
 				q := want.Row(at + i)
-				src.SetColumn(i, []float64{q[0], float64(want.Command[at+i]), q[1], 99, q[2]})
+				src.SetColumn(i, []float64{q[0], float64(want.Command[at+i]), q[1], float64(argmax(q)), q[2]})
 			}
 			if err := c.Write(src); err != nil {
 				t.Fatal(err)
