@@ -386,7 +386,11 @@ func TestRestart(t *testing.T) {
 	other := info
 	other.Rate = 200
 	wrong := newOutlet(t, c, other)
-	time.Sleep(150 * time.Millisecond)
+	waitFor(t, func() bool { // asked twice, so the first answer has been judged
+		wrong.answers.mu.Lock()
+		defer wrong.answers.mu.Unlock()
+		return wrong.answers.sent >= 2
+	})
 	if in.Stats().State != "searching" {
 		t.Fatal("a stream of another rate was taken")
 	}
