@@ -154,7 +154,7 @@ func (r *edf) choose() error {
 			continue
 		}
 		r.signals = append(r.signals, edfScale{at: s.offset, gain: gain, offset: offset})
-		r.stream.Channels = append(r.stream.Channels, describeChannel(s.label, s.unit))
+		r.stream.Channels = append(r.stream.Channels, DescribeChannel(s.label, s.unit, ""))
 		labels = append(labels, s.label)
 		if s.prefilter != "" && (len(filters) == 0 || filters[len(filters)-1] != s.prefilter) && len(filters) < maxNotes {
 			filters = append(filters, s.prefilter)
@@ -167,7 +167,7 @@ func (r *edf) choose() error {
 		}
 		return fmt.Errorf("%s: none of %d signals can be read: %s", r.path, len(h.signals), why)
 	}
-	uniqueLabels(r.stream.Channels)
+	UniqueLabels(r.stream.Channels)
 	r.stream.Rate = float64(r.perRecord) / h.duration
 	r.stream.MaxLen = min(max(r.perRecord, 64), 1024)
 	r.note("Labels as written", strings.Join(labels, " | "))

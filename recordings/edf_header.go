@@ -268,6 +268,9 @@ func edfStart(date, clock, recording string) (time.Time, string) {
 		year += 2000
 	}
 	if f := strings.Fields(recording); len(f) >= 2 && f[0] == "Startdate" {
+		if f[1] == "X" {
+			return time.Time{}, "start unknown (Startdate X)"
+		}
 		if d, err := time.Parse("02-Jan-2006", f[1]); err == nil && d.Month() == t.Month() && d.Day() == t.Day() {
 			year = d.Year()
 		}

@@ -17,10 +17,15 @@ const (
 	TypeMisc = "misc" // anything else
 )
 
-// describeChannel makes a channel of what a file says about a signal.
-func describeChannel(label, unit string) stream.Channel {
+// DescribeChannel makes a channel of what a file says about a signal: label and unit
+// in their usual spelling, the type as far as label, stated type (may be "") and
+// unit tell, and the standard position of an EEG electrode.
+func DescribeChannel(label, unit, stated string) stream.Channel {
 	name, kind := CleanLabel(label)
 	c := stream.Channel{Label: name, Unit: CleanUnit(unit), Type: kind}
+	if known, ok := prefixes[strings.ToUpper(stated)]; ok {
+		c.Type = known
+	}
 	if c.Type == "" {
 		c.Type = TypeMisc
 		if strings.HasSuffix(c.Unit, "V") {
@@ -36,7 +41,7 @@ func describeChannel(label, unit string) stream.Channel {
 // prefixes are EDF+'s standard texts for the kind of signal, and common ones.
 var prefixes = map[string]string{
 	"EEG": TypeEEG, "EOG": TypeEOG, "EMG": TypeEMG, "ECG": TypeECG, "EKG": TypeECG,
-	"DIG": TypeStim, "RESP": TypeMisc, "TEMP": TypeMisc, "SAO2": TypeMisc,
+	"DIG": TypeStim, "STIM": TypeStim, "MISC": TypeMisc, "RESP": TypeMisc, "TEMP": TypeMisc, "SAO2": TypeMisc,
 }
 
 // stems are beginnings of labels that tell the kind without a prefix.
@@ -124,8 +129,8 @@ func CleanUnit(raw string) string {
 	return raw
 }
 
-// uniqueLabels renames repeated labels: the second "F1" becomes "F1 (2)".
-func uniqueLabels(channels []stream.Channel) {
+// UniqueLabels renames repeated labels: the second "F1" becomes "F1 (2)".
+func UniqueLabels(channels []stream.Channel) {
 	taken := make(map[string]bool, len(channels))
 	for i := range channels {
 		taken[channels[i].Label] = true

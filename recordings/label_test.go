@@ -44,7 +44,7 @@ func TestCleanLabel(t *testing.T) {
 
 func TestUniqueLabels(t *testing.T) {
 	channels := []stream.Channel{{Label: "a"}, {Label: "a"}, {Label: "a (2)"}, {Label: "a"}, {Label: "a (2)"}}
-	uniqueLabels(channels)
+	UniqueLabels(channels)
 	seen := map[string]bool{}
 	for _, c := range channels {
 		if seen[c.Label] {

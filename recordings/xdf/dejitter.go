@@ -88,12 +88,13 @@ func fitLine(t []float64) {
 }
 
 // findGaps returns the samples before which at least missing samples are lacking,
-// and those where time goes back by as much. Cost: O(n).
+// and those where time goes back by as much.
 //
 // Stamps arrive with jitter: a block that is late by a second is followed by samples
 // that are in time again. Where samples are lacking, all that follow are later. So
 // lateness (stamp − index·interval) is compared by its minimum over a second (at
-// least ten samples) before and after.
+// least ten samples) before and after, and has to change by more than jitter does.
+// Cost: O(n log n).
 func findGaps(stamps []float64, rate, missing float64) []int {
 	n := len(stamps)
 	if n < 2 || !(rate > 0) {
@@ -107,6 +108,14 @@ func findGaps(stamps []float64, rate, missing float64) []int {
 		late[i] = t - float64(float64(i)*step)
 	}
 	after := leastAhead(late, span)
+	// A change no larger than the jitter itself proves nothing. Jitter is measured
+	// forwards, where gaps do not add to it.
+	jitter := make([]float64, n)
+	for i := range jitter {
+		jitter[i] = late[i] - after[i]
+	}
+	slices.Sort(jitter)
+	least := max(limit, jitter[n*95/100])
 	var gaps []int
 	window := make([]int, 0, span) // indices of the minima of lateness over the last span samples
 	for i := 1; i < n; i++ {
@@ -118,7 +127,7 @@ func findGaps(stamps []float64, rate, missing float64) []int {
 			window = window[1:]
 		}
 		jump, change := stamps[i]-stamps[i-1], after[i]-late[window[0]]
-		if jump-step > limit && change >= limit || jump < -limit && change <= -limit {
+		if jump-step > limit && change >= least || jump < -limit && change <= -least {
 			gaps = append(gaps, i)
 			window = window[:0] // nothing before the gap counts
 		}

@@ -19,9 +19,10 @@ type Span struct {
 // chunkRef is the place of one Samples chunk of a stream.
 type chunkRef struct {
 	piece
-	samples int64 // offset in the file of the first sample
-	first   int64 // index of the first sample
-	n       int
+	samples  int64 // offset in the file of the first sample
+	first    int64 // index of the first sample
+	n        int
+	doubtful bool // some stamps are deduced over damage
 }
 
 // scanner goes through a file once, from front to end.
@@ -37,15 +38,15 @@ type scanner struct {
 	order   []*Stream
 	header  []byte
 	counts  [tagStreamFooter + 1]int
-	other   int              // chunks with an unknown tag
-	orphans map[uint32]int   // Samples and ClockOffset chunks of streams without a usable header
-	damage  []Span           //
-	notes   []string         //
-	pieces  []piece          // all good chunks in order, when keep is set
-	keep    bool             //
-	stamps  []float64        // scratch: stamps of the chunk in hand
-	flags   []bool           // scratch: which of them are explicit
-	lost    map[uint32]int64 // bytes in damaged chunks by stream, where the head still tells
+	other   int            // chunks with an unknown tag
+	orphans map[uint32]int // Samples and ClockOffset chunks of streams without a usable header
+	damage  []Span         //
+	notes   []string       //
+	pieces  []piece        // all good chunks in order, when keep is set
+	keep    bool           //
+	work    int64          // bytes looked at in search of chunks
+	stamps  []float64      // scratch: stamps of the chunk in hand
+	flags   []bool         // scratch: which of them are explicit
 }
 
 const maxProblems = 1000 // kept in detail; hostile files could have one per byte
@@ -63,8 +64,11 @@ func (s *scanner) scan(from int64) error {
 		p, err := s.read(pos)
 		var bad errBad
 		if errors.As(err, &bad) {
-			next, err := s.resync(pos)
+			next, err := s.resync(pos, s.size)
 			if err != nil {
+				return err
+			}
+			if err := s.saveHeader(p, next); err != nil {
 				return err
 			}
 			why := string(bad)
@@ -83,9 +87,6 @@ func (s *scanner) scan(from int64) error {
 		}
 		pos = p.end
 	}
-	for _, st := range s.order {
-		st.settle()
-	}
 	return nil
 }
 
@@ -98,6 +99,10 @@ func (s *scanner) spoil(span Span) {
 		last := &s.damage[maxProblems-1]
 		last.To, last.Why = span.To, "more damage than is listed"
 	}
+	s.doubt()
+}
+
+func (s *scanner) doubt() {
 	for _, st := range s.order {
 		st.doubt()
 	}
@@ -109,9 +114,28 @@ func (s *scanner) note(format string, args ...any) {
 	}
 }
 
-// resync returns the position of the next chunk that proves itself, from pos+1 on.
-func (s *scanner) resync(pos int64) (int64, error) {
-	for pos++; pos < s.size; pos++ {
+// saveHeader looks for a stream header in the damaged bytes from p to next: without
+// it the whole stream would be lost.
+func (s *scanner) saveHeader(p piece, next int64) error {
+	if p.tag != tagStreamHeader || next-p.body < 4 || next-p.body > maxXML {
+		return nil
+	}
+	content, err := s.slice(p.body, int(next-p.body))
+	if err != nil {
+		return err
+	}
+	if id := binary.LittleEndian.Uint32(content); s.streams[id] == nil {
+		if _, _, err := parseInfo(content[4:]); err == nil {
+			s.addStream(id, content[4:])
+		}
+	}
+	return nil
+}
+
+// resync returns the position of the next chunk that proves itself, from pos+1 to
+// end-1; end when there is none.
+func (s *scanner) resync(pos, end int64) (int64, error) {
+	for pos++; pos < end; pos++ {
 		b, err := s.slice(pos, 11)
 		if err != nil {
 			return 0, err
@@ -131,6 +155,10 @@ func (s *scanner) resync(pos int64) (int64, error) {
 		if !ok {
 			continue
 		}
+		// Files made to have a long chunk begin at every byte must not cost n².
+		if s.work += p.end - p.pos; s.work > 1<<28+16*s.size {
+			return end, nil
+		}
 		content, err := s.content(p)
 		if err != nil {
 			return 0, err
@@ -139,7 +167,16 @@ func (s *scanner) resync(pos int64) (int64, error) {
 			return pos, nil
 		}
 	}
-	return s.size, nil
+	return end, nil
+}
+
+// followed reports whether the end of the file or the head of a chunk is at pos.
+func (s *scanner) followed(pos int64) (bool, error) {
+	if pos == s.size {
+		return true, nil
+	}
+	p, ok, err := s.headAt(pos)
+	return ok && p.tag >= tagFileHeader && p.tag <= tagStreamFooter, err
 }
 
 // proves reports whether a chunk can hardly be chance: its content has to agree in
@@ -194,6 +231,19 @@ func (s *scanner) read(pos int64) (piece, error) {
 			}
 		}
 		return p, errBad("no chunk begins here")
+	}
+	// Where nothing follows, either the next chunk is damaged, or this one has lost
+	// bytes and runs into it. Then the next one begins inside.
+	if ok, err := s.followed(p.end); err != nil {
+		return p, err
+	} else if !ok {
+		inside, err := s.resync(pos, p.end)
+		if err != nil {
+			return p, err
+		}
+		if inside < p.end {
+			return p, errBad(fmt.Sprintf("chunk of %d bytes runs into the next one", p.end-pos))
+		}
 	}
 	content, err := s.content(p)
 	if err != nil {
@@ -266,6 +316,7 @@ func (s *scanner) readUnowned(p piece, content []byte) error {
 			return errBad(fmt.Sprintf("chunk with the unknown tag %d", p.tag))
 		}
 		s.other++
+		s.doubt() // it may have been samples once
 		return nil
 	}
 	s.counts[p.tag]++
@@ -306,6 +357,7 @@ func (s *scanner) orphan(p piece, id uint32) error {
 	if len(s.orphans) < maxProblems {
 		s.orphans[id]++
 	}
+	s.doubt()
 	return nil
 }
 
@@ -313,14 +365,19 @@ func (s *scanner) readHeader(id uint32, xml []byte) error {
 	if !looksXML(xml) {
 		return errBad("stream header is no XML")
 	}
-	info, note, err := parseInfo(xml)
-	if err != nil {
-		s.note("stream %d cannot be read: %v", id, err)
-		return nil
-	}
 	if s.streams[id] != nil {
 		s.note("stream %d has a second header, which is ignored", id)
 		return nil
+	}
+	s.addStream(id, xml)
+	return nil
+}
+
+func (s *scanner) addStream(id uint32, xml []byte) {
+	info, note, err := parseInfo(xml)
+	if err != nil {
+		s.note("stream %d cannot be read: %v", id, err)
+		return
 	}
 	if note != "" {
 		s.note("stream %d (%s): %s; its main fields were saved", id, info.Name, note)
@@ -328,7 +385,6 @@ func (s *scanner) readHeader(id uint32, xml []byte) error {
 	st := &Stream{ID: id, Info: info}
 	s.streams[id] = st
 	s.order = append(s.order, st)
-	return nil
 }
 
 func (s *scanner) readSamples(st *Stream, p piece, content []byte) error {
@@ -336,8 +392,9 @@ func (s *scanner) readSamples(st *Stream, p piece, content []byte) error {
 	if err != nil {
 		return err
 	}
-	st.chunks = append(st.chunks, chunkRef{piece: p, samples: p.body + int64(at), first: int64(len(st.stamps)), n: len(s.stamps)})
-	st.push(s.stamps, s.flags)
+	r := chunkRef{piece: p, samples: p.body + int64(at), first: int64(len(st.stamps)), n: len(s.stamps)}
+	r.doubtful = st.push(s.stamps, s.flags)
+	st.chunks = append(st.chunks, r)
 	return nil
 }
 

@@ -29,9 +29,8 @@ type Stream struct {
 	closed    bool
 
 	last    float64 // stamp of the newest sample; deduced ones continue it
-	known   bool    // last continues without damage in between
-	pending int     // number of newest samples whose stamps are deduced over damage
-	before  float64 // last at the damage
+	doubted bool    // samples may be missing after it
+	pending int     // number of newest samples whose stamps are deduced all the same
 
 	buf    []byte // the chunk called held
 	offs   []int  // offset in buf of each of its samples
@@ -52,33 +51,32 @@ func (s *Stream) Offsets() []Offset { return s.offsets }
 // Regular reports whether samples come at a fixed rate.
 func (s *Stream) Regular() bool { return s.Info.Rate > 0 }
 
-// push takes in the stamps of a chunk.
-func (s *Stream) push(stamps []float64, explicit []bool) {
+// push takes in the stamps of a chunk. It reports whether some are doubtful: deduced
+// when it was not known whether they continue the one before.
+func (s *Stream) push(stamps []float64, explicit []bool) (doubtful bool) {
 	step := 0.0
 	if s.Info.Rate > 0 {
 		step = 1 / s.Info.Rate
 	}
 	for i, t := range stamps {
-		if !explicit[i] {
-			t = s.last + step
-			if !s.known && len(s.stamps) > 0 {
-				s.pending++
-			}
-		} else {
+		if explicit[i] {
 			s.resolve(t, step)
-			s.known = true
+		} else {
+			t = s.last + step
+			if s.doubted {
+				s.pending++
+				doubtful = true
+			}
 		}
 		s.stamps = append(s.stamps, t)
 		s.last = t
 	}
+	return doubtful
 }
 
-// doubt says that samples may be missing from here on.
-func (s *Stream) doubt() {
-	if s.known || s.pending == 0 {
-		s.known, s.before = false, s.last
-	}
-}
+// doubt says that samples may be missing from here on. Stamps that were deduced
+// after earlier damage can no longer be placed and stay as they are.
+func (s *Stream) doubt() { s.doubted, s.pending = true, 0 }
 
 // resolve gives the deduced stamps after damage their place: when the next explicit
 // stamp t is where it would be had nothing been lost, they stand; else they are
@@ -90,11 +88,8 @@ func (s *Stream) resolve(t, step float64) {
 			s.stamps[n-k] = t - float64(float64(k)*step)
 		}
 	}
-	s.pending = 0
+	s.pending, s.doubted = 0, false
 }
-
-// settle ends the scan.
-func (s *Stream) settle() { s.pending = 0 }
 
 // find returns the index of the chunk that holds sample i.
 func (s *Stream) find(i int64) int {
