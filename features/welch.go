@@ -23,6 +23,7 @@ type Welch struct {
 	Segment float64 // s; 0 = 1 s, or the window when that is shorter
 	Step    float64 // s from one segment to the next; 0 = about half a segment, so that segments are reused
 	Window  string  // "hann" (default) or any other name that taper.Names lists
+	Shape   float64 // parameter of the windows tukey, kaiser and gaussian; 0 = their usual one
 	Detrend string  // "constant" (default), "linear" or "none", per segment
 	Average string  // "mean" (default) or "median" (robust, bias corrected)
 	Pad     int     // points of the transform; 0 = the segment's
@@ -36,6 +37,7 @@ type spectra struct {
 	rate, seconds         float64 // of the samples; length of the window
 	detrend               string
 	taperName             string
+	shape                 float64
 	window                []float64
 	scale                 float64 // 1/(fs sum w^2)
 	cLo, cHi              int     // bins whose complex values are wanted
@@ -56,7 +58,7 @@ type spectra struct {
 
 // spectra returns the product for w, or what is wrong with the settings.
 func (p *Plan) spectra(w Welch) (*spectra, error) {
-	s := &spectra{rate: p.In.Rate, seconds: p.Seconds(p.Length), detrend: w.Detrend, taperName: w.Window}
+	s := &spectra{rate: p.In.Rate, seconds: p.Seconds(p.Length), detrend: w.Detrend, taperName: w.Window, shape: w.Shape}
 	s.segment = min(p.Length, int(math.Round(p.In.Rate)))
 	var err error
 	if w.Segment != 0 {
@@ -98,7 +100,11 @@ func (p *Plan) spectra(w Welch) (*spectra, error) {
 	default:
 		return nil, fmt.Errorf("average: %q; known are mean and median", w.Average)
 	}
-	if s.window, err = taper.ByName(s.taperName, s.segment, taper.Periodic); err != nil {
+	var shape []float64
+	if w.Shape != 0 {
+		shape = []float64{w.Shape}
+	}
+	if s.window, err = taper.ByName(s.taperName, s.segment, taper.Periodic, shape...); err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
 	var energy float64
@@ -110,7 +116,7 @@ func (p *Plan) spectra(w Welch) (*spectra, error) {
 	s.first = p.Length - s.segment - (s.count-1)*s.step
 	s.cLo, s.pLo = math.MaxInt, math.MaxInt
 	return share(p, func(q *spectra) bool {
-		return q.segment == s.segment && q.step == s.step && q.points == s.points && q.taperName == s.taperName && q.detrend == s.detrend
+		return q.segment == s.segment && q.step == s.step && q.points == s.points && q.taperName == s.taperName && q.shape == s.shape && q.detrend == s.detrend
 	}, func() *spectra { return s }), nil
 }
 
