@@ -123,7 +123,7 @@ func TestMessages(t *testing.T) {
 		{"run twice.yaml --from sample:S007R12", 1, `bci: twice.yaml:2: not valid YAML: mapping key "name" already defined at [1:1]`},
 		{"run nostages.yaml --from sample:S007R12", 1, "bci: nostages.yaml: no stages are listed; add a stages: list (see: bci stages)"},
 		{"run binary.yaml --from sample:S007R12", 1, "bci: binary.yaml: this is not a text file; a pipeline is written in YAML (see: bci stages)"},
-		{"run learns.yaml --from sample:S007R12", 1, "bci: learns.yaml:27: tangent-space learns from data and has no model yet: run bci train learns.yaml, then give the file with --model"},
+		{"run learns.yaml --from sample:S007R12", 1, "bci: learns.yaml:26: tangent-space learns from data and has no model yet: run bci train learns.yaml, then give the file with --model"},
 		{"run learns.yaml --model none.model --from sample:S007R12", 1, "bci: none.model: no such file (looked in DIR); check the name and the folder"},
 		{"run learns.yaml --model other.model --from sample:S007R12", 1, `bci: other.model: not a model file (format is "", expected "neurostream-model"); models are written by bci train`},
 		{"run learns.yaml --model broken.model --from sample:S007R12", 1, "bci: broken.model: model file of version 9; this program reads version 1: train again"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"neurostream/bci"
+	"neurostream/decoders"
 	"neurostream/features"
 	"neurostream/replay"
 	"neurostream/stream"
@@ -182,18 +183,16 @@ func judged(p *bci.Pipeline, in *bci.Input, e *bci.Engine, judge *replay.Collect
 	if err != nil {
 		return nil, err
 	}
-	return replay.Score(judge.Decisions(), truth, replay.Options{
-		Window: windowSeconds(p), Rate: h.Rate, Compute: e.Status().Engine.P50 * 1e-6, Shifts: 1000, Seed: 1,
-	})
-}
-
-func windowSeconds(p *bci.Pipeline) float64 {
+	o := replay.Options{Rate: h.Rate, Compute: e.Status().Engine.P50 * 1e-6, Shifts: 1000, Seed: 1}
 	for _, l := range p.Build() {
-		if w, ok := l.Stage.(*features.Windows); ok {
-			return w.Length
+		switch s := l.Stage.(type) {
+		case *features.Windows:
+			o.Window = s.Length
+		case *decoders.Gate: // its commands are in the stream; its dwell explains the latency
+			o.Rule = replay.Rule{Dwell: s.Dwell, Refractory: s.Refractory, Confidence: s.Threshold}
 		}
 	}
-	return 0
+	return replay.Score(judge.Decisions(), truth, o)
 }
 
 // watch draws progress until the run ends.
