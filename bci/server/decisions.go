@@ -6,20 +6,22 @@ import (
 	"math"
 	"time"
 
+	"neurostream/decoders"
 	"neurostream/stream"
 )
 
-// TypeCommand is the type of the row that a gate fires commands in: the number of a
-// class in the column where it is commanded, negative elsewhere.
-const TypeCommand = "command"
+// commandLabel tells a gate's two rows of type decision apart: the other holds the
+// class decided at every column, this one the class commanded there; -1 is none.
+const commandLabel = "command"
 
-// decisionRate bounds the columns kept between two frames of decisions: a decoder
+// decisionRoom bounds the columns kept between two frames of decisions: a decoder
 // puts out one column per window, a hundred a second at most in practice.
 const decisionRoom = 1024
 
 // Decisions returns a sink for what a decoder and its gate put out: rows of type
-// decoders.TypeProbability labelled with the classes, then decoders.TypeDecision
-// and TypeCommand, in any order. Markers give the truth (Options.Truth).
+// decoders.TypeProbability labelled with the classes, and the two of type
+// decoders.TypeDecision that decoders.Gate adds, which count the probability rows.
+// Markers give the truth (Options.Truth).
 func (s *Server) Decisions() stream.Sink { return &decisions{s: s} }
 
 type decisions struct {
@@ -50,7 +52,7 @@ func (d *decisions) Open(_ context.Context, in stream.Header) error {
 	h := &helloDecision{RateHz: in.Rate, DelayS: in.Delay, Classes: classes, Truth: len(d.s.opts.Truth) > 0}
 	for i, c := range in.Channels {
 		h.Rows = append(h.Rows, describe(c))
-		if c.Type == TypeCommand {
+		if c.Type == decoders.TypeDecision && c.Label == commandLabel {
 			d.command = i
 		}
 	}

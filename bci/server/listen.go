@@ -38,6 +38,10 @@ func listenError(addr string, err error) error {
 	if errors.As(err, &op) {
 		e.Err = op.Err // without "listen tcp" and the address, which Error repeats
 	}
+	var wrong *net.AddrError
+	if errors.As(err, &wrong) {
+		e.Err = errors.New(wrong.Err)
+	}
 	return e
 }
 

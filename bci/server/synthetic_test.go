@@ -36,9 +36,10 @@ type synthetic struct {
 	phase               []float64
 	noise               []float64
 	evidence            float64
+	marked              float64 // start of the trial that has its marker
 	lastCommand         float64
 	raw, rows, features *stream.Chunk
-	truth               int
+	markers             []stream.Marker // not yet given to the decisions
 	events              []stream.Event
 }
 
@@ -48,7 +49,7 @@ func newSynthetic(t testing.TB, s *Server, rate float64, block int) *synthetic {
 	t.Helper()
 	y := &synthetic{
 		signals: s.Signals(), decisions: s.Decisions(), power: s.BandPower(), rate: rate, block: block,
-		rng: rand.New(rand.NewPCG(1, 2)), phase: make([]float64, 64), noise: make([]float64, 64), began: time.Now(), lastCommand: -100,
+		rng: rand.New(rand.NewPCG(1, 2)), phase: make([]float64, 64), noise: make([]float64, 64), began: time.Now(), lastCommand: -100, marked: -1,
 	}
 	raw := stream.Header{Name: "S007R12", Rate: rate, MaxLen: block}
 	features := stream.Header{Name: "power", Rate: 10, MaxLen: 4, Delay: 1}
@@ -61,7 +62,7 @@ func newSynthetic(t testing.TB, s *Server, rate float64, block int) *synthetic {
 		{Label: "left", Unit: "probability", Type: decoders.TypeProbability},
 		{Label: "right", Unit: "probability", Type: decoders.TypeProbability},
 		{Label: "decision", Type: decoders.TypeDecision},
-		{Label: "command", Type: TypeCommand},
+		{Label: "command", Type: decoders.TypeDecision},
 	}}
 	for _, open := range []struct {
 		sink   stream.Sink
@@ -102,10 +103,10 @@ func (y *synthetic) step(t testing.TB) {
 	for i := range y.block {
 		at := now + float64(i)/y.rate
 		label, class, start := trialAt(at)
-		if start > at-1/y.rate {
+		if start != y.marked {
+			y.marked = start
 			c.Markers = append(c.Markers, stream.Marker{Column: i, Label: label, Time: stream.Time(start * 1e9), Duration: map[bool]float64{true: 4.2, false: 4.1}[class < 0]})
 		}
-		y.truth = class
 		for ch := range 64 {
 			y.noise[ch] = 0.97*y.noise[ch] + 5*y.rng.NormFloat64()
 			alpha := 4.0
@@ -126,14 +127,14 @@ func (y *synthetic) step(t testing.TB) {
 	}
 	y.column += int64(y.block)
 	y.write(t, y.signals, c)
+	y.markers = append(y.markers, c.Markers...)
 	for float64(y.window)/10 < float64(y.column)/y.rate {
-		y.decide(t, float64(y.window)/10, c.Markers)
-		c.Markers = c.Markers[:0]
+		y.decide(t, float64(y.window)/10)
 		y.window++
 	}
 }
 
-func (y *synthetic) decide(t testing.TB, at float64, markers []stream.Marker) {
+func (y *synthetic) decide(t testing.TB, at float64) {
 	t.Helper()
 	_, class, _ := trialAt(at - 0.9)
 	pull := map[int]float64{-1: 0, 0: -1, 1: 1}[class] * 1.9
@@ -150,10 +151,11 @@ func (y *synthetic) decide(t testing.TB, at float64, markers []stream.Marker) {
 	d.Clear()
 	d.Resize(1)
 	d.Seq, d.T0 = y.window, stream.Time(at*1e9)
-	for _, m := range markers {
+	for _, m := range y.markers {
 		m.Column = 0
 		d.Markers = append(d.Markers, m)
 	}
+	y.markers = y.markers[:0]
 	d.SetColumn(0, []float64{1 - right, right, decision, command})
 	y.write(t, y.decisions, d)
 

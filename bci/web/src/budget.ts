@@ -54,10 +54,10 @@ export class Budget {
       this.rows.set(key, tr);
     }
     const cells = tr.cells;
-    put(cells[1], duration(work.p50));
-    put(cells[2], duration(work.p99));
-    put(cells[3], duration(work.p999));
-    put(cells[4], duration(work.max));
+    put(cells[1], duration(work.p50, 1e4));
+    put(cells[2], duration(work.p99, 1e4));
+    put(cells[3], duration(work.p999, 1e4));
+    put(cells[4], duration(work.max, 1e4));
     put(cells[5], delay > 0 ? `${significant(delay * 1000)} ms` : "");
     cells[1].style.setProperty("--share", share >= 0 ? `${100 * share}%` : "0%");
   }
@@ -70,10 +70,9 @@ export class Budget {
     if (this.delayBar.dataset["key"] === key) return;
     this.delayBar.dataset["key"] = key;
     this.delayBar.replaceChildren(
-      ...parts.map((g, i) => {
+      ...parts.map((g) => {
         const e = document.createElement("span");
         e.style.flexGrow = String(g.delay_s / total);
-        e.style.setProperty("--class", `var(--class-${i % 6})`);
         e.textContent = `${g.name} ${significant(g.delay_s * 1000)} ms`;
         e.title = e.textContent;
         return e;

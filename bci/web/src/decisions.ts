@@ -7,10 +7,10 @@ import { classColour, colour, onTheme } from "./palette";
 import type { Frame, Hello, Outcome, Tally } from "./wire";
 
 const keepSeconds = 120;
-const trackTop = -0.16; // on the scale of the probabilities
+const trackTop = -0.19; // on the scale of the probabilities
 const trackHeight = 0.15;
 const trackPitch = 0.23;
-const floor = -0.62;
+const floor = -0.66;
 
 export interface Elements {
   decision: HTMLElement;
@@ -53,7 +53,7 @@ export class Decisions {
     onTheme(() => this.build());
     const loop = (t: number): void => {
       requestAnimationFrame(loop);
-      if (!this.dirty || this.paused || t - this.lastDraw < 50) return;
+      if (!this.dirty || this.paused || t - this.lastDraw < 80) return;
       this.lastDraw = t;
       this.draw();
     };
@@ -74,8 +74,8 @@ export class Decisions {
     this.decisionRow = this.commandRow = -1;
     d.rows.forEach((r, i) => {
       if (r.type === "probability") this.probabilities.push(i);
+      else if (r.type === "decision" && r.label === "command") this.commandRow = i;
       else if (r.type === "decision") this.decisionRow = i;
-      else if (r.type === "command") this.commandRow = i;
     });
     this.times = [];
     this.decided = [];
@@ -215,7 +215,7 @@ export class Decisions {
         scales: { x: { time: false }, y: { range: [floor, 1.04] } },
         axes: [
           { ...axis, size: 26, gap: 4, space: 50, values: (_u, v) => v.map((s, i) => (i === v.length - 1 ? `${s} s` : `${s}`)) },
-          { ...axis, size: 58, gap: 6, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_u, v) => v.map((s) => (s * 4) % 2 ? "" : s.toFixed(1)) },
+          { ...axis, size: 68, gap: 6, splits: () => [0, 0.25, 0.5, 0.75, 1], values: (_u, v) => v.map((s) => (s * 4) % 2 ? "" : s.toFixed(1)) },
         ],
         series: [{}, ...this.probabilities.map((_, k) => ({ label: this.name(k), stroke: this.css(k), width: 1.75, points: { show: false } }))],
         hooks: { draw: [(u) => this.drawTracks(u)] },

@@ -7,15 +7,26 @@ export function significant(v: number, digits = 3): string {
   return v.toFixed(Math.max(0, Math.min(6, digits - magnitude)));
 }
 
-/** Microseconds, as µs, ms or s. */
-export function duration(us: number): string {
+/** Without zeros behind the point: 160, not 160.0. */
+export function plain(v: number, digits = 4): string {
+  const s = significant(v, digits);
+  return s.includes(".") ? s.replace(/\.?0+$/, "") : s;
+}
+
+/** Microseconds, as µs, as ms from the given number on, or as s. */
+export function duration(us: number, ms = 1e3): string {
   if (us >= 1e6) return `${significant(us / 1e6)} s`;
-  if (us >= 1e4) return `${significant(us / 1e3)} ms`;
+  if (us >= ms) return `${significant(us / 1e3)} ms`;
   return `${significant(us)} µs`;
 }
 
 export function count(n: number): string {
   return Math.round(n).toLocaleString("en").replaceAll(",", "\u202f");
+}
+
+/** A factor: two decimals near one, fewer when large. */
+export function factor(v: number): string {
+  return v < 10 ? v.toFixed(2) : v < 100 ? v.toFixed(1) : count(v);
 }
 
 /** With a metric prefix: 10.2 k. */
@@ -36,7 +47,7 @@ export function bytes(n: number): string {
 export function clock(s: number): string {
   if (!Number.isFinite(s)) return "–";
   const sign = s < 0 ? "−" : "";
-  s = Math.abs(s);
+  s = Math.round(Math.abs(s) * 10) / 10;
   const m = Math.floor(s / 60);
   return `${sign}${m}:${(s - 60 * m).toFixed(1).padStart(4, "0")}`;
 }

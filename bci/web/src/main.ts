@@ -6,7 +6,7 @@ import { Budget, put } from "./budget";
 import { Connection, type LinkState } from "./connection";
 import { Decisions } from "./decisions";
 import { Events } from "./events";
-import { clock, count, duration, metric, significant } from "./format";
+import { clock, count, duration, factor, metric, plain, significant } from "./format";
 import { Power } from "./power";
 import { Signals, timeBases, type Motion } from "./signals";
 import { Throughput } from "./throughput";
@@ -23,6 +23,7 @@ const signals: Signals = new Signals(
   get<HTMLCanvasElement>("grid"),
   get<HTMLCanvasElement>("overlay"),
   get<HTMLCanvasElement>("labels"),
+  get("cursor"),
   () => showSignalControls(),
 );
 const decisions = new Decisions({
@@ -88,8 +89,8 @@ function onHello(h: Hello): void {
   get("power-empty").hidden = !!h.power;
   get("power").hidden = !h.power;
   const s = h.signals;
-  put(get("signals-sub"), s ? `${s.channels.length} channels · ${significant(s.rate_hz, 4)} Hz${s.planes > 1 ? " · min–max" : ""}` : "");
-  put(get("s-stream"), s ? `${s.name || "unnamed"}, ${s.channels.length} channels at ${significant(s.rate_hz, 4)} Hz` : "–");
+  put(get("signals-sub"), s ? `${plain(s.rate_hz)} Hz${s.planes > 1 ? ", drawn min to max" : ""}` : "");
+  put(get("s-stream"), s ? `${s.name || "unnamed"}, ${s.channels.length} channels at ${plain(s.rate_hz)} Hz` : "–");
   put(get("s-classes"), h.decisions ? h.decisions.classes.map((c) => (c === h.idle ? `${c} (idle)` : c)).join(", ") : "–");
   get("scope").setAttribute("aria-label", s ? `scrolling signals of ${s.channels.length} channels` : "scrolling signals");
   showSignalControls();
@@ -119,7 +120,7 @@ function showFigures(r: Report): void {
   put(get("k-age"), s.age_us.n ? duration(s.age_us.p99) : "–");
   put(get("k-age-more"), s.age_us.n ? `p50 ${duration(s.age_us.p50)}` : "");
   put(get("k-delay"), `${significant(s.delay_s * 1000)} ms`);
-  put(get("k-realtime"), s.realtime ? `× ${significant(s.realtime)}` : "–");
+  put(get("k-realtime"), s.realtime ? `× ${factor(s.realtime)}` : "–");
   put(get("k-realtime-more"), `${clock(s.data_s)} of data`);
   put(get("k-samples"), Number.isFinite(throughput.rate) ? `${metric(throughput.rate)}/s` : "–");
   put(get("k-samples-more"), `${count(s.chunks)} chunks`);
@@ -151,7 +152,7 @@ function onLink(state: LinkState, detail: string): void {
 
 function showSignalControls(): void {
   const u = signals.unit;
-  put(get("gain"), signals.total ? `${significant(signals.sensitivity).replace(/\.0+$/, "")} ${u}/row${signals.perRow ? "" : " auto"}` : "auto");
+  put(get("gain"), signals.total ? `${plain(signals.sensitivity)} ${u}/row${signals.perRow ? "" : " auto"}` : "auto");
   get<HTMLSelectElement>("time-base").value = String(signals.seconds);
   const pager = get("pager");
   pager.hidden = signals.pages < 2;
@@ -160,8 +161,10 @@ function showSignalControls(): void {
   const key = [...new Set(options)].join();
   if (shown.dataset["key"] !== key) {
     shown.dataset["key"] = key;
-    shown.replaceChildren(...key.split(",").map((n) => new Option(n === String(signals.total) ? `all ${n}` : n, n)));
-    signals.shown = Number(key.split(",").at(-1));
+    shown.replaceChildren(...key.split(",").map((n) => new Option(n === String(signals.total) ? `all ${n} channels` : `${n} channels`, n)));
+    // A telephone has no room for 64 rows that can be told apart.
+    const fitting = key.split(",").map(Number).filter((n) => n <= (innerWidth < 560 ? 32 : 64));
+    signals.shown = fitting[fitting.length - 1];
     signals.build();
   }
   shown.value = String(signals.shown);
@@ -193,6 +196,7 @@ function togglePause(): void {
 function timeBase(step: number): void {
   const i = timeBases.indexOf(signals.seconds) + step;
   if (i >= 0 && i < timeBases.length) signals.seconds = timeBases[i];
+  signals.refresh();
   showSignalControls();
 }
 
@@ -206,8 +210,14 @@ get("view-map").onclick = () => setView("map");
 get("view-bars").onclick = () => setView("bars");
 get("notice-close").onclick = () => (get("notice").hidden = true);
 get<HTMLSelectElement>("time-base").replaceChildren(...timeBases.map((s) => new Option(`${s} s`, String(s))));
-get("time-base").onchange = (e) => (signals.seconds = Number((e.target as HTMLSelectElement).value));
-get("motion").onchange = (e) => (signals.motion = (e.target as HTMLSelectElement).value as Motion);
+get("time-base").onchange = (e) => {
+  signals.seconds = Number((e.target as HTMLSelectElement).value);
+  signals.refresh();
+};
+get("motion").onchange = (e) => {
+  signals.motion = (e.target as HTMLSelectElement).value as Motion;
+  signals.refresh();
+};
 get("shown").onchange = (e) => signals.setShown(Number((e.target as HTMLSelectElement).value));
 get("band").onchange = (e) => power.select((e.target as HTMLSelectElement).value);
 get("strip-seconds").onchange = (e) => (decisions.seconds = Number((e.target as HTMLSelectElement).value));
@@ -236,8 +246,13 @@ document.addEventListener("keydown", (e) => {
   act();
 });
 
+// Space scrolls at the key press, not at the key's going down.
+document.addEventListener("keypress", (e) => {
+  if (e.key === " " && !(e.target as HTMLElement).closest("button, select, input")) e.preventDefault();
+});
+
 setInterval(() => {
-  put(get("fps"), document.hidden ? "" : signals.drawable ? `${Math.round(signals.fps)} frames/s` : "WebGL is not available: no traces");
+  put(get("fps"), document.hidden ? "" : signals.drawable ? `${Math.round(signals.fps)} frames/s, ${significant(signals.cost, 2)} ms each` : "WebGL is not available: no traces");
 }, 1000);
 
 showSignalControls();

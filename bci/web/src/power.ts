@@ -30,6 +30,7 @@ export class Power {
   private readonly pixels: ImageData;
   private readonly surface: Surface;
   private dirty = false;
+  private lastDraw = 0;
 
   constructor(
     canvas: HTMLCanvasElement,
@@ -39,9 +40,11 @@ export class Power {
     this.pixels = new ImageData(cells, cells);
     this.surface = surface(canvas, () => this.draw());
     onTheme(() => this.draw());
-    const loop = (): void => {
+    const loop = (t: number): void => {
       requestAnimationFrame(loop);
-      if (this.dirty) this.draw();
+      if (!this.dirty || t - this.lastDraw < 100) return;
+      this.lastDraw = t;
+      this.draw();
     };
     requestAnimationFrame(loop);
   }

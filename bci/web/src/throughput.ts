@@ -1,7 +1,7 @@
 // Throughput: how much goes through, how full the rings are, what was dropped.
 
 import { put } from "./budget";
-import { bytes, clock, count, metric, significant } from "./format";
+import { bytes, clock, count, factor, metric } from "./format";
 import type { Report } from "./wire";
 
 const window = 2; // s over which rates are measured
@@ -38,7 +38,7 @@ export class Throughput {
     put(this.get("t-chunks"), `${count(s.chunks)} (${rate(per((x) => x.chunks), "per s")})`);
     put(this.get("t-decisions"), `${count(s.decisions)} (${rate(per((x) => x.decisions), "per s")})`);
     put(this.get("t-data"), `${clock(s.data_s)} in ${clock(s.elapsed_s)}`);
-    put(this.get("t-realtime"), `× ${significant(s.realtime)}`);
+    put(this.get("t-realtime"), `× ${factor(s.realtime)}`);
     put(this.get("t-memory"), `${bytes(s.heap_bytes)} heap, ${s.gcs} collections`);
     put(this.get("t-pages"), `${r.server.clients} connected, ${count(r.server.lost_frames)} frames lost in total`);
     this.showRings(s.rings ?? []);
