@@ -330,3 +330,23 @@ func TestCompressed(t *testing.T) {
 		t.Error("file headers differ")
 	}
 }
+
+func TestValidText(t *testing.T) {
+	// As b"…".decode("utf-8", "replace") gives.
+	for in, want := range map[string]string{
+		"µ ok":             "µ ok",
+		"a\xffb":           "a\uFFFDb",
+		"\xff\xff":         "\uFFFD\uFFFD",
+		"\xe2\x82x":        "\uFFFDx",
+		"\xe2\x82":         "\uFFFD",
+		"\xf0\x9f\x98z":    "\uFFFDz",
+		"\xc0\x80":         "\uFFFD\uFFFD",
+		"\xed\xa0\x80":     "\uFFFD\uFFFD\uFFFD",
+		"\xf4\x90\x80\x80": "\uFFFD\uFFFD\uFFFD\uFFFD",
+		"\x80\xe2\x82\xac": "\uFFFD€",
+	} {
+		if got := validText([]byte(in)); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

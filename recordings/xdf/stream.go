@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"unicode/utf8"
 
 	"neurostream/stream"
@@ -193,7 +192,7 @@ func (s *Stream) ReadInts(dst []int64, from int64) error {
 }
 
 // ReadStrings is ReadFloats for string streams. Bytes that are not UTF-8 become
-// U+FFFD.
+// U+FFFD, one for each longest beginning of a character.
 func (s *Stream) ReadStrings(dst []string, from int64) error {
 	if s.Info.Format != String {
 		return fmt.Errorf("%s: stream %q holds %v values, not strings; use ReadFloats", s.file.path, s.Info.Name, s.Info.Format)
@@ -203,11 +202,7 @@ func (s *Stream) ReadStrings(dst []string, from int64) error {
 		row := dst[int(i-from)*ch:][:ch]
 		for k := range row {
 			n, w := varlen(b)
-			text := b[w : w+int(n)]
-			row[k] = string(text)
-			if !utf8.Valid(text) {
-				row[k] = strings.ToValidUTF8(row[k], "\uFFFD")
-			}
+			row[k] = validText(b[w : w+int(n)])
 			b = b[w+int(n):]
 		}
 	})
@@ -254,4 +249,38 @@ func (s *Stream) ReadAt(dst *stream.Chunk, from int64) error {
 		col += part
 	}
 	return nil
+}
+
+// validText returns b as UTF-8. What is none is replaced by maximal subparts (Unicode
+// 16, §3.9), as Python does and Go's own conversions do not.
+func validText(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b)+8)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			// b[:n] is the beginning of a character as long as more bytes can follow.
+			for n < len(b) && n < 3 && beginning(b[:n+1]) {
+				n++
+			}
+		}
+		out = utf8.AppendRune(out, r)
+		b = b[n:]
+	}
+	return string(out)
+}
+
+// beginning reports whether b, two or three bytes, begins a longer character.
+func beginning(b []byte) bool {
+	for _, last := range [...]byte{0x80, 0xbf} {
+		full := append(append(make([]byte, 0, 4), b...), last, last)
+		for n := len(b) + 1; n <= 4; n++ {
+			if utf8.Valid(full[:n]) {
+				return true
+			}
+		}
+	}
+	return false
 }
