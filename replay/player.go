@@ -163,7 +163,11 @@ func (p *Player) cut(r recordings.Recording) (part, error) {
 		q.last = min(q.last, recordings.ColumnAt(r, p.To))
 	}
 	if q.first >= q.last {
-		return part{}, fmt.Errorf("recording %q has no data from %v s on: it is %.3f s long", h.Name, p.From, recordings.TimeAt(r, r.Len()))
+		to := ""
+		if p.To > 0 {
+			to = fmt.Sprintf(" to %v s", p.To)
+		}
+		return part{}, fmt.Errorf("recording %q has no data from %v s%s: it is %.3f s long, gaps included", h.Name, p.From, to, recordings.TimeAt(r, r.Len()))
 	}
 	q.begin = nanoseconds(recordings.TimeAt(r, q.first))
 	var before float64 // seconds of gaps so far

@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"neurostream/recordings"
+	"neurostream/recordings/samples"
 	"neurostream/stream"
+
+	"pgregory.net/rapid"
 )
 
 // memory is a recording whose sample of channel ch at column i is 1000·ch + i + base.
@@ -360,7 +363,8 @@ func TestPlayerRefuses(t *testing.T) {
 		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, Speed: -1}, "speed -1 is impossible"},
 		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, Speed: math.NaN()}, "speed NaN"},
 		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, From: -1}, "from -1 s is impossible"},
-		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, From: 2}, "no data from 2 s on: it is 1.000 s long"},
+		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, From: 2}, "no data from 2 s: it is 1.000 s long"},
+		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, From: 2, To: 3}, "no data from 2 s to 3 s"},
 		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, From: 0.5, To: 0.2}, "to 0.2 s does not come after from 0.5 s"},
 		{Player{Recordings: []recordings.Recording{newMemory(100, 100)}, Block: -3}, "block -3 is impossible"},
 		{Player{Recordings: []recordings.Recording{newMemory(0, 100)}}, "rate of 0 Hz"},
@@ -423,4 +427,80 @@ func TestPlayerDoesNotAllocate(t *testing.T) {
 		}
 		p.Close()
 	}
+}
+
+// TestPlayerAgainstTheFile plays random recordings with random settings and checks each
+// column against the file: nothing is lost, doubled or mistimed, whatever the blocks.
+func TestPlayerAgainstTheFile(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rate := rapid.SampledFrom([]float64{100, 160, 250, 512}).Draw(rt, "rate")
+		var list []recordings.Recording
+		for r := range rapid.IntRange(1, 3).Draw(rt, "recordings") {
+			m := newMemory(rate, rapid.Int64Range(50, 400).Draw(rt, "columns"))
+			m.base = 1e6 * float64(r)
+			at := int64(0)
+			for range rapid.IntRange(0, 3).Draw(rt, "gaps") {
+				if at += rapid.Int64Range(1, 100).Draw(rt, "gap at"); at < m.n {
+					m.gaps = append(m.gaps, recordings.Gap{Column: at, Seconds: rapid.Float64Range(0.001, 2).Draw(rt, "gap")})
+				}
+			}
+			list = append(list, m)
+		}
+		p := &Player{Recordings: list, Block: rapid.IntRange(1, 90).Draw(rt, "block"), From: rapid.Float64Range(0, 0.05).Draw(rt, "from")}
+		if rapid.Bool().Draw(rt, "to the end") {
+			p.To = rapid.Float64Range(0.1, 1).Draw(rt, "to")
+		}
+		for _, rec := range list {
+			if p.To > 0 && recordings.ColumnAt(rec, p.From) >= recordings.ColumnAt(rec, p.To) {
+				rt.Skip("all of it falls into a gap")
+			}
+		}
+		got := play(t, p, math.MaxInt)
+		at, shift := 0, 0.0 // next column, and the timeline's time of the file's time 0
+		for r, rec := range list {
+			first, last := recordings.ColumnAt(rec, p.From), rec.Len()
+			if p.To > 0 {
+				last = min(last, recordings.ColumnAt(rec, p.To))
+			}
+			if r > 0 {
+				shift -= recordings.TimeAt(rec, first)
+			}
+			for col := first; col < last; col++ {
+				when := recordings.TimeAt(rec, col) + shift
+				if got.first[at] != rec.(*memory).value(0, col) || math.Abs(got.t0[at].Seconds()-when) > 1e-8 {
+					rt.Fatalf("recording %d, column %d: value %v at %v s, want %v at %v s", r, col, got.first[at], got.t0[at].Seconds(), rec.(*memory).value(0, col), when)
+				}
+				if drift := float64(got.seq[at])/rate - (when - got.t0[0].Seconds()); math.Abs(drift) > (float64(r)+0.5)/rate+1e-6 {
+					rt.Fatalf("recording %d, column %d: Seq %d lies %v s beside its time", r, col, got.seq[at], drift)
+				}
+				at++
+			}
+			shift += recordings.TimeAt(rec, last-1) + 1/rate
+		}
+		if at != len(got.seq) || p.Columns() != got.seq[at-1]+1 {
+			rt.Fatalf("%d columns played, %d in the files; a round takes %d, the last Seq is %d", len(got.seq), at, p.Columns(), got.seq[at-1])
+		}
+	})
+}
+
+func BenchmarkPlayer(b *testing.B) {
+	r, err := samples.Open("S007R12")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := &Player{Recordings: []recordings.Recording{r}, Loop: true, Own: true}
+	h, err := p.Open(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	c := stream.NewChunk(&h)
+	var seconds float64
+	for b.Loop() {
+		if err := p.Read(c); err != nil {
+			b.Fatal(err)
+		}
+		seconds += float64(c.Len) / h.Rate
+	}
+	b.ReportMetric(seconds/b.Elapsed().Seconds(), "x-real-time")
 }

@@ -14,8 +14,8 @@ type Options struct {
 	Rate   float64 // sampling rate of the data, Hz; 0 = unknown, then windows count as one sample longer
 	// Rule makes the commands when the stream has none of its own; its Idle is ignored.
 	// Confidence is also what a decoder without an idle class must reach, when the stream
-	// has no gate, or it says idle; and Dwell is the part of the latency that the rule, or the stream's own gate,
-	// takes.
+	// has no gate, or it says idle. Dwell also names the part that dwelling has in the
+	// latency: give the gate's own when the stream has one.
 	Rule      Rule
 	Tolerance float64 // seconds after a trial in which its command still counts; 0 = 1 s, negative = none
 	Purity    float64 // windows with less of one class are left out of NMCCPure; 0 = 0.8
