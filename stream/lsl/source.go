@@ -394,9 +394,9 @@ func (s *Source) label(b []byte) string {
 	return l
 }
 
-// joinMarkers moves the markers of the joined streams that lie before the end of
-// dst to their columns. Those of later columns wait; late ones are put on column 0
-// with their true time.
+// joinMarkers puts the markers of the joined streams on the columns nearest to
+// them. Those of later chunks wait; late ones are put on column 0 with their true
+// time.
 func (s *Source) joinMarkers(dst *stream.Chunk) {
 	for _, m := range s.markers {
 		s.collect(m, dst)
@@ -407,12 +407,13 @@ func (s *Source) joinMarkers(dst *stream.Chunk) {
 	rate := s.header.Rate
 	kept := s.pending[:0]
 	for _, m := range s.pending {
-		if m.Time >= s.end && rate > 0 {
-			kept = append(kept, m)
-			continue
-		}
 		if rate > 0 {
-			m.Column = int(max(0, min(float64(dst.Len-1), math.Round(float64(m.Time-dst.T0)*1e-9*rate))))
+			col := math.Round(float64(m.Time-dst.T0) * 1e-9 * rate) // the nearest
+			if col >= float64(dst.Len) {
+				kept = append(kept, m)
+				continue
+			}
+			m.Column = int(max(0, col))
 		}
 		dst.Markers = append(dst.Markers, m)
 	}
