@@ -48,7 +48,7 @@ invariants: ## tests with memory poisoned when it changes hands
 
 fuzz: ## every fuzz target for a few seconds (FUZZ=5s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	  echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$p; done; done
+	  echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 1s $$p; done; done
 
 generate: ## generated files are current and the tree is clean
 	$(GO) generate ./...

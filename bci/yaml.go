@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // node is a YAML value with the line it stands on. Exactly one of the kinds is in
@@ -119,6 +121,11 @@ func convert(n ast.Node, depth int, fail func(int, string, ...any) error) (*node
 		}
 	case *ast.StringNode:
 		out.kind, out.text = "text", v.Value
+		if v.Token.Type == token.StringType && strings.ContainsAny(v.Value, "eE") { // 3e1: the parser wants a point
+			if x, err := strconv.ParseFloat(v.Value, 64); err == nil && x-x == 0 {
+				out.kind, out.number = "number", x
+			}
+		}
 	case *ast.LiteralNode:
 		out.kind, out.text = "text", v.Value.Value
 	case *ast.IntegerNode:
