@@ -22,7 +22,6 @@ const (
 	edfFixed     = 256
 	edfPerSignal = 256
 	edfMaxSignal = 9999
-	edfMaxRecord = 256 << 20 // bytes of one record; EDF recommends at most 61440
 )
 
 // edfSignal is one signal's part of the header.
@@ -148,8 +147,8 @@ func (h *edfHeader) parseSignals(path string, r io.ReaderAt, n int) error {
 			return fmt.Errorf("%s: byte %d: %d samples per record in signal %d (%q); a number from 0: the header is damaged", path, at, v, i+1, s.label)
 		}
 		s.offset, s.perRecord = int(total), int(v)
-		if total += v * int64(h.wide); total > edfMaxRecord {
-			return fmt.Errorf("%s: byte %d: records of more than %d MiB by signal %d (%q); the header is damaged", path, at, edfMaxRecord>>20, i+1, s.label)
+		if total += v * int64(h.wide); total > maxRecord {
+			return fmt.Errorf("%s: byte %d: records of more than %d MiB by signal %d (%q); the header is damaged", path, at, maxRecord>>20, i+1, s.label)
 		}
 		switch {
 		case s.fault != nil:

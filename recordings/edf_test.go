@@ -87,9 +87,9 @@ func checkGolden(t *testing.T, path string, want *edfWant) {
 	defer rec.Close()
 	r := rec.(*edf)
 	h := r.head
-	if h.records != want.InHeader || r.records != want.InFile || h.duration != want.Duration || h.reserved != want.Reserved {
+	if h.records != want.InHeader || r.count != want.InFile || h.duration != want.Duration || h.reserved != want.Reserved {
 		t.Errorf("records %d (%d there) of %v s, %q; want %d (%d) of %v, %q",
-			h.records, r.records, h.duration, h.reserved, want.InHeader, want.InFile, want.Duration, want.Reserved)
+			h.records, r.count, h.duration, h.reserved, want.InHeader, want.InFile, want.Duration, want.Reserved)
 	}
 	if len(h.signals) != len(want.Channels) {
 		t.Fatalf("%d signals, want %d", len(h.signals), len(want.Channels))
@@ -135,7 +135,7 @@ func checkGolden(t *testing.T, path string, want *edfWant) {
 func checkCodes(t *testing.T, r *edf, c *stream.Chunk, row int, first []int64, want [4]int64) {
 	t.Helper()
 	got := [4]int64{0, 0, math.MaxInt64, math.MinInt64}
-	s := r.signals[row]
+	s := r.rows[row]
 	for from := int64(0); ; from += int64(c.Len) {
 		err := r.ReadAt(c, from)
 		if err == io.EOF {
