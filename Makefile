@@ -4,9 +4,10 @@ GO      ?= go
 BIN     := bin/bci
 NODE    := $(shell command -v npm 2>/dev/null)
 FUZZ    ?= 5s
+CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +29,10 @@ test: ## all ordinary tests
 	$(GO) test ./...
 
 check: fmt vet static race invariants fuzz generate ## what CI runs after the tests
+
+browser: page ## the page in a real browser during a replay (needs Node and Chromium)
+	cd bci/web && npm test --silent
+	NEUROSTREAM_BROWSER=$(CHROMIUM) NEUROSTREAM_SCREENSHOT=$(CURDIR)/tmp/page.png $(GO) test -count=1 -run Browser -v ./bci/server ./cmd/bci
 
 fmt: ## formatting
 	@out=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (go tool gofumpt -w):"; echo "$$out"; exit 1; fi
