@@ -30,6 +30,26 @@ func Sinks() []SinkType {
 	}
 	return []SinkType{
 		{Scheme: "csv", Doc: "one line a decision, units in the header", Example: "csv:decisions.csv", Lossless: true, Params: tapParams, Open: rows(false)},
+		{
+			Scheme: "xdf", Doc: "record as XDF, with markers and events; survives a crash", Example: "xdf:today.xdf?tap=source", Lossless: true, Params: tapParams,
+			Open: func(a Address, _ *Settings) (stream.Sink, error) {
+				if a.Place == "" {
+					return nil, fmt.Errorf("%s: which file? write xdf:NAME", a.Text)
+				}
+				return &xdfSink{path: a.Place}, nil
+			},
+		},
+		{
+			Scheme: "lsl", Doc: "send as a Lab Streaming Layer outlet", Example: "lsl://decisions",
+			Params: append([]Param{
+				{Name: "type", Kind: Text, Doc: "content type; empty = the channels' own"},
+				{Name: "source_id", Kind: Text, Doc: "by which receivers find it again; empty = name@host"},
+				{Name: "format", Kind: Text, Default: "float32", Choices: []string{"float32", "double64", "int8", "int16", "int32", "int64"}, Doc: "of the values on the wire"},
+				{Name: "markers", Kind: Truth, Default: false, Doc: "also send markers and events, as NAME markers"},
+				{Name: "wait", Kind: Text, Doc: "how long to wait for a first receiver, e.g. 10s"},
+			}, tapParams...),
+			Open: openLSLSink,
+		},
 		{Scheme: "jsonl", Doc: "one JSON object a line", Example: "jsonl:decisions.jsonl", Lossless: true, Params: tapParams, Open: rows(true)},
 	}
 }

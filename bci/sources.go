@@ -9,6 +9,7 @@ import (
 
 	"neurostream/recordings"
 	"neurostream/recordings/samples"
+	"neurostream/recordings/xdf"
 	"neurostream/replay"
 	"neurostream/stream"
 )
@@ -37,13 +38,20 @@ type SourceType struct {
 func Sources() []SourceType {
 	return []SourceType{
 		{
-			Scheme: "file", Doc: "replay a recording (EDF, EDF+, BDF, also gzip)", Example: "file:s01.edf?speed=1",
-			Params: append([]Param{{Name: "partial", Kind: Truth, Default: false, Doc: "read what is whole of a file that was cut off"}}, playerParams...),
-			Open:   openFile,
+			Scheme: "file", Doc: "replay a recording (EDF, EDF+, BDF, XDF, CSV; also gzip)", Example: "file:s01.edf?speed=1",
+			Params: append([]Param{
+				{Name: "partial", Kind: Truth, Default: false, Doc: "read what is whole of a file that was cut off"},
+				{Name: "stream", Kind: Text, Doc: "of an XDF file: number, name or type; empty = the EEG, or else the one with most values"},
+			}, playerParams...),
+			Open: openFile,
 		},
 		{
 			Scheme: "sample", Doc: "replay a recording that comes with this program", Example: "sample:S007R12",
 			Params: playerParams, Open: openSample,
+		},
+		{
+			Scheme: "lsl", Doc: "receive a Lab Streaming Layer stream", Example: "lsl://?type=EEG",
+			Params: lslParams, Open: openLSL,
 		},
 	}
 }
@@ -83,6 +91,9 @@ func openFile(a Address, s *Settings) (*Input, error) {
 		open = recordings.OpenPartial
 	}
 	r, err := open(a.Place)
+	if kind, _ := recordings.Detect(a.Place); kind == recordings.FormatXDF {
+		r, err = xdf.OpenRecording(a.Place, xdf.RecordingOptions{Stream: s.Text("stream")})
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, fileProblem(a.Place, err)
 	}
