@@ -215,6 +215,12 @@ func (p *Pipeline) Build() []stream.Link {
 	return links
 }
 
+// Passthrough is the pipeline that changes nothing: for playing and viewing.
+func Passthrough() *Pipeline {
+	copies := &StageType{Name: "copy", Doc: "nothing is changed", New: func(*Settings) stream.Stage { return new(stream.Chain) }}
+	return &Pipeline{Path: "(none)", Name: "passthrough", Steps: []Step{{Type: copies, Settings: new(Settings)}}}
+}
+
 // Decides reports whether a decoder is among the stages, so that what leaves the
 // chain can be scored.
 func (p *Pipeline) Decides() bool {

@@ -93,6 +93,10 @@ func (r *runner) run(ctx context.Context, p *bci.Pipeline, m *bci.Model) (*runRe
 	if err != nil {
 		return nil, err
 	}
+	return r.runInput(ctx, p, m, in)
+}
+
+func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in *bci.Input) (*runReport, error) {
 	tuneMemory()
 	var outs []bci.Output
 	var pages []*page
