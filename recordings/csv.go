@@ -138,7 +138,7 @@ func readCSV(path string, in io.Reader) (*Memory, error) {
 	case csvMarker, "markers", "event", "annotation":
 		last--
 	}
-	m := &Memory{Stream: stream.Header{Name: bare(path), MaxLen: 1024}, About: Info{Format: "CSV", Path: path}}
+	m := &Memory{Stream: stream.Header{Name: streamName(path), MaxLen: 1024}, About: Info{Format: "CSV", Path: path}}
 	for _, n := range names[1:max(1, last)] {
 		unit := ""
 		if g := csvUnit.FindStringSubmatch(n); g != nil {

@@ -166,6 +166,9 @@ func (r *edf) choose() error {
 func (r *edf) timeline() error {
 	h := r.head
 	r.start = h.start
+	if h.bdf && !h.plus {
+		return r.readStatus()
+	}
 	if !h.plus || r.count == 0 {
 		return nil
 	}

@@ -17,15 +17,19 @@ const MaxUnpacked = 1 << 30
 
 // Formats that Detect tells apart.
 const (
-	FormatEDF = "EDF"
-	FormatBDF = "BDF"
-	FormatXDF = "XDF"
+	FormatEDF         = "EDF"
+	FormatBDF         = "BDF"
+	FormatXDF         = "XDF"
+	FormatGDF         = "GDF"
+	FormatBrainVision = "BrainVision"
+	FormatEEGLAB      = "EEGLAB"
 )
 
-// Open opens a recording: EDF, EDF+C, EDF+D, BDF or BDF+, plain or gzipped. The
-// content decides; the file's name only helps to word errors. A file that is
-// shorter or longer than its header says is a *LengthError; OpenPartial reads
-// what is there.
+// Open opens a recording: EDF, EDF+, BDF, BDF+ or GDF, plain or gzipped; BrainVision,
+// by its header file; EEGLAB. The content decides; the file's name only helps to word
+// errors. A file that is shorter or longer than its header says is a *LengthError;
+// OpenPartial reads what is there. XDF files, which hold several streams, are opened
+// by the xdf package, CSV by OpenCSV.
 func Open(path string) (Recording, error) { return open(path, false) }
 
 // OpenPartial is Open for a damaged file: it reads the whole data records that
@@ -73,7 +77,7 @@ func Detect(path string) (string, error) {
 	return sniff(head), nil
 }
 
-const sniffLen = 8
+const sniffLen = 16
 
 // sniff names the format of a file from its first bytes.
 func sniff(head []byte) string {
@@ -84,6 +88,12 @@ func sniff(head []byte) string {
 		return FormatBDF
 	case bytes.HasPrefix(head, []byte("XDF:")):
 		return FormatXDF
+	case bytes.HasPrefix(head, []byte("GDF ")):
+		return FormatGDF
+	case brainVisionHead(head):
+		return FormatBrainVision
+	case matHead(head):
+		return FormatEEGLAB
 	}
 	return ""
 }
@@ -139,14 +149,24 @@ func openContent(path string, r io.ReaderAt, size int64, c io.Closer, partial bo
 	switch sniff(head) {
 	case FormatEDF, FormatBDF:
 		return openEDF(path, r, size, c, partial)
+	case FormatGDF:
+		return openGDF(path, r, size, c, partial)
+	case FormatEEGLAB:
+		return openEEGLAB(path, r, size, c)
+	case FormatBrainVision:
+		recording, err := openBrainVision(path)
+		if err == nil {
+			c.Close() // it opens its own files
+		}
+		return recording, err
 	case FormatXDF:
 		return nil, fmt.Errorf("%s: is an XDF file, which holds several streams: open it with the xdf package", path)
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("%s: is empty; expected an EDF or BDF recording", path)
+		return nil, fmt.Errorf("%s: is empty; expected an EDF, BDF, GDF, BrainVision, EEGLAB or XDF recording", path)
 	}
-	return nil, fmt.Errorf("%s: is not a recording: byte 0 starts %q; EDF starts \"0       \", BDF \"\\xffBIOSEMI\", XDF \"XDF:\" (each also gzipped)",
-		path, head)
+	return nil, fmt.Errorf("%s: is not a recording: byte 0 starts %q; the formats read are EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set) and XDF",
+		path, head[:min(len(head), 8)])
 }
 
 func isGzip(b []byte) bool { return len(b) >= 2 && b[0] == 0x1f && b[1] == 0x8b }
@@ -214,10 +234,16 @@ func bare(name string) string {
 // streamName names the stream of a file: its name without endings.
 func streamName(path string) string {
 	name := filepath.Base(path)
-	for _, ext := range []string{".gz", ".edf", ".bdf"} {
-		if len(name) > len(ext) && strings.EqualFold(name[len(name)-len(ext):], ext) {
-			name = name[:len(name)-len(ext)]
-		}
+	if strings.EqualFold(filepath.Ext(name), ".gz") {
+		name = swapEnding(name, "")
+	}
+	if short := swapEnding(name, ""); short != "" {
+		return short
 	}
 	return name
+}
+
+// swapEnding replaces the last ending of a path.
+func swapEnding(path, ending string) string {
+	return strings.TrimSuffix(path, filepath.Ext(path)) + ending
 }

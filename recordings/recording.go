@@ -1,7 +1,9 @@
-// Package recordings reads finished files of brain signals: EDF, EDF+ and BDF, and
-// what else implements [Recording]. Each format has its own file.
+// Package recordings reads finished files of brain signals: EDF, EDF+, BDF, GDF,
+// BrainVision, EEGLAB and CSV, and writes EDF+, BDF+ and CSV. Each format has its own
+// file; XDF has its own package, sample recordings have theirs.
 //
 //	file ─► parser ─► Recording (random access by column) ─► replay.Player
+//	                      └─► WriteEDF, WriteCSV ─► file
 //
 // Every byte of a file is hostile until parsed: lengths are limited, nothing is
 // allocated on a header's word alone, and errors name the byte offset.

@@ -49,7 +49,7 @@ func Convert(in, out string, o ConvertOptions) (*ConvertReport, error) {
 	if _, err := os.Lstat(out); err == nil && !o.Overwrite {
 		return nil, fmt.Errorf("%s: exists already; choose another name, or allow overwriting: %w", out, fs.ErrExist)
 	}
-	r, err := openAny(in, o.Stream)
+	r, err := OpenAny(in, o.Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +86,10 @@ func Convert(in, out string, o ConvertOptions) (*ConvertReport, error) {
 	return report, nil
 }
 
-// openAny opens a recording of any format, CSV by its ending.
-func openAny(path, want string) (recordings.Recording, error) {
+// OpenAny opens a recording of any format this module reads: XDF here (want chooses the
+// stream, as RecordingOptions.Stream does), CSV by its ending, all others by
+// recordings.Open.
+func OpenAny(path, want string) (recordings.Recording, error) {
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
 		return recordings.OpenCSV(path)
 	}

@@ -240,7 +240,7 @@ func TestConvert(t *testing.T) {
 		if report.Channels != 64 || report.Columns != 20000 || report.Annotations != 30 || report.Gaps != 0 {
 			t.Errorf("%v: %+v", step, report)
 		}
-		r, err := openAny(at(step[1]), "")
+		r, err := OpenAny(at(step[1]), "")
 		if err != nil {
 			t.Fatal(err)
 		}
