@@ -127,7 +127,8 @@ func writeWhole(path string, b []byte) error {
 		return fileProblem(path, err)
 	}
 	defer os.Remove(f.Name()) // fails when it was renamed, as it should
-	if _, err := f.Write(b); err == nil {
+	_, err = f.Write(b)
+	if err == nil {
 		err = f.Sync()
 	}
 	if e := f.Close(); err == nil {
