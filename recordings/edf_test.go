@@ -448,6 +448,24 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// 64 channels of 16 bits at 160 Hz, read in blocks of 40 ms.
+func BenchmarkReadAt(b *testing.B) {
+	r := mustOpen(b, "samples/S007R04.edf.gz")
+	h := r.Header()
+	c := new(stream.Chunk)
+	c.Alloc(h.Rows(), 7)
+	from := int64(0)
+	b.SetBytes(64 * 7 * 2)
+	for b.Loop() {
+		if err := r.ReadAt(c, from); err != nil {
+			b.Fatal(err)
+		}
+		if from += 7; from >= r.Len() {
+			from = 0
+		}
+	}
+}
+
 func FuzzEDF(f *testing.F) {
 	for _, name := range []string{"SC4001EC-Hypnogram.edf", "subsecond_starttime.edf", "test_bdf_stim_channel.bdf"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))

@@ -3,6 +3,7 @@ package recordings
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -63,18 +64,23 @@ func Detect(path string) (string, error) {
 		return "", fileError(path, err)
 	}
 	head = head[:n]
-	if isGzip(head) {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return "", fileError(path, err)
-		}
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return "", nil
-		}
-		n, _ := io.ReadFull(z, head[:cap(head)])
-		head = head[:n]
+	if !isGzip(head) && !isZlib(head) {
+		return sniff(head), nil
 	}
-	return sniff(head), nil
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", fileError(path, err)
+	}
+	var z io.Reader
+	if isGzip(head) {
+		z, err = gzip.NewReader(f)
+	} else {
+		z, err = zlib.NewReader(f)
+	}
+	if err != nil {
+		return "", nil // whoever opens it will say what is wrong
+	}
+	n, _ = io.ReadFull(z, head[:cap(head)])
+	return sniff(head[:n]), nil
 }
 
 const sniffLen = 16
@@ -170,6 +176,11 @@ func openContent(path string, r io.ReaderAt, size int64, c io.Closer, partial bo
 }
 
 func isGzip(b []byte) bool { return len(b) >= 2 && b[0] == 0x1f && b[1] == 0x8b }
+
+// isZlib recognises what some recorders pack XDF with.
+func isZlib(b []byte) bool {
+	return len(b) >= 2 && b[0] == 0x78 && (uint(b[0])<<8|uint(b[1]))%31 == 0
+}
 
 // unpack reads a gzip stream of at most limit bytes. A stream that breaks off gives
 // what was unpacked until there: the format's own checks then say what is missing.

@@ -93,7 +93,7 @@ func OpenAny(path, want string) (recordings.Recording, error) {
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
 		return recordings.OpenCSV(path)
 	}
-	if format, err := recordings.Detect(path); err == nil && format == recordings.FormatXDF || strings.EqualFold(filepath.Ext(path), ".xdfz") {
+	if format, err := recordings.Detect(path); err == nil && format == recordings.FormatXDF {
 		return OpenRecording(path, RecordingOptions{Stream: want})
 	}
 	return recordings.Open(path)

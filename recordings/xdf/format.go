@@ -3,6 +3,7 @@ package xdf
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // Format is the type of a stream's values.
@@ -54,15 +55,25 @@ func (f Format) Size() int {
 	return 0
 }
 
-// float decodes one numeric value. Integers beyond 2^53 are rounded.
-func (f Format) float(b []byte) float64 {
+// floats decodes len(dst) values; the choice of format is made once for all.
+func (f Format) floats(dst []float64, b []byte) {
 	switch f {
 	case Float32:
-		return float64(math.Float32frombits(binary.LittleEndian.Uint32(b)))
+		b = b[:4*len(dst)]
+		for i := range dst {
+			dst[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+		}
 	case Double64:
-		return math.Float64frombits(binary.LittleEndian.Uint64(b))
+		b = b[:8*len(dst)]
+		for i := range dst {
+			dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+		}
+	default:
+		w := f.Size()
+		for i := range dst {
+			dst[i] = float64(f.integer(b[w*i:]))
+		}
 	}
-	return float64(f.integer(b))
 }
 
 // integer decodes one value of an integer format.
@@ -106,16 +117,32 @@ func (f Format) appendInteger(b []byte, v int64) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(v))
 }
 
-// appendFloat encodes one value; integer formats round to the nearest and stop at
+// appendFloats encodes values; integer formats round to the nearest and stop at
 // their limits, and a value that is not a number becomes 0 there.
-func (f Format) appendFloat(b []byte, v float64) []byte {
+func (f Format) appendFloats(b []byte, values []float64) []byte {
+	n := len(b)
 	switch f {
 	case Float32:
-		return binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(v)))
+		b = slices.Grow(b, 4*len(values))[:n+4*len(values)]
+		for i, v := range values {
+			binary.LittleEndian.PutUint32(b[n+4*i:], math.Float32bits(float32(v)))
+		}
 	case Double64:
-		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+		b = slices.Grow(b, 8*len(values))[:n+8*len(values)]
+		for i, v := range values {
+			binary.LittleEndian.PutUint64(b[n+8*i:], math.Float64bits(v))
+		}
+	default:
+		lo, hi := f.limits()
+		for _, v := range values {
+			b = f.appendInteger(b, whole(v, lo, hi))
+		}
 	}
-	lo, hi := f.limits()
+	return b
+}
+
+// whole returns the whole number nearest to v from lo to hi.
+func whole(v float64, lo, hi int64) int64 {
 	n := int64(0)
 	switch v = math.RoundToEven(v); {
 	case v >= float64(hi): // float64(MaxInt64) is 2^63, one too many
@@ -125,5 +152,5 @@ func (f Format) appendFloat(b []byte, v float64) []byte {
 	case v == v:
 		n = int64(v)
 	}
-	return f.appendInteger(b, n)
+	return n
 }

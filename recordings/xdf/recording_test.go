@@ -2,6 +2,7 @@ package xdf
 
 import (
 	"bytes"
+	"compress/zlib"
 	"fmt"
 	"math"
 	"math/rand"
@@ -321,6 +322,17 @@ func TestCompressed(t *testing.T) {
 	}
 	if _, err := OpenBytes("cut.xdfz", vector(t, "labrecorder_cli.xdfz")[:5]); err == nil {
 		t.Error("a gzip header alone was read")
+	}
+	var z bytes.Buffer
+	w := zlib.NewWriter(&z)
+	w.Write(vector(t, "minimal.xdf"))
+	w.Close()
+	path := filepath.Join(t.TempDir(), "recorder.xdfz")
+	if err := os.WriteFile(path, z.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := OpenAny(path, ""); err != nil || r.Len() != 9 {
+		t.Errorf("packed by zlib: %v", err)
 	}
 	half, err := OpenBytes("cut.xdfz", vector(t, "labrecorder_cli.xdfz")[:20000])
 	if err != nil || half.Stream(2).Len() < 500 || len(half.Damage()) != 1 {

@@ -284,7 +284,7 @@ func TestStampsOverDamage(t *testing.T) {
 	}
 }
 
-func le(v float64) []byte { return Double64.appendFloat(nil, v) }
+func le(v float64) []byte { return Double64.appendFloats(nil, []float64{v}) }
 
 // A header whose XML is damaged outside its main fields still decodes its stream.
 func TestDamagedHeader(t *testing.T) {

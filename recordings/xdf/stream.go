@@ -167,12 +167,9 @@ func (s *Stream) ReadFloats(dst []float64, from int64) error {
 	if s.Info.Format == String {
 		return fmt.Errorf("%s: stream %q holds strings, not numbers; use ReadStrings", s.file.path, s.Info.Name)
 	}
-	ch, w := len(s.Info.Channels), s.Info.Format.Size()
+	ch := len(s.Info.Channels)
 	return s.each(from, from+int64(len(dst)/ch), func(i int64, b []byte) {
-		row := dst[int(i-from)*ch:][:ch]
-		for k := range row {
-			row[k] = s.Info.Format.float(b[k*w:])
-		}
+		s.Info.Format.floats(dst[int(i-from)*ch:][:ch], b)
 	})
 }
 
@@ -240,10 +237,7 @@ func (s *Stream) ReadAt(dst *stream.Chunk, from int64) error {
 			tile := dst.Tile(t)[col : col+part]
 			lanes := min(stream.Lanes, ch-t*stream.Lanes)
 			for j := range tile {
-				b := s.buf[s.offs[k+j]+t*stream.Lanes*w:]
-				for l := range lanes {
-					tile[j][l] = s.Info.Format.float(b[l*w:])
-				}
+				s.Info.Format.floats(tile[j][:lanes], s.buf[s.offs[k+j]+t*stream.Lanes*w:])
 			}
 		}
 		col += part

@@ -145,9 +145,7 @@ func (w *Writer) AddStream(info Info) (uint32, error) {
 func (w *Writer) Write(id uint32, stamps, values []float64) error {
 	return w.add(id, stamps, len(values), func(s *writing, i int) {
 		ch := len(s.info.Channels)
-		for _, v := range values[i*ch:][:ch] {
-			s.samples = s.info.Format.appendFloat(s.samples, v)
-		}
+		s.samples = s.info.Format.appendFloats(s.samples, values[i*ch:][:ch])
 	}, notStrings)
 }
 
@@ -193,10 +191,8 @@ func (w *Writer) WriteChunk(id uint32, c *stream.Chunk, stamps []float64) error 
 			return err
 		}
 		for k := range c.Tiles() {
-			column := &c.Tile(k)[i]
-			for l := range min(stream.Lanes, c.Rows()-k*stream.Lanes) {
-				s.samples = s.info.Format.appendFloat(s.samples, column[l])
-			}
+			lanes := min(stream.Lanes, c.Rows()-k*stream.Lanes)
+			s.samples = s.info.Format.appendFloats(s.samples, c.Tile(k)[i][:lanes])
 		}
 	}
 	return w.arm()
