@@ -38,7 +38,7 @@ type SourceType struct {
 func Sources() []SourceType {
 	return []SourceType{
 		{
-			Scheme: "file", Doc: "replay a recording (EDF, EDF+, BDF, XDF, CSV; also gzip)", Example: "file:s01.edf?speed=1",
+			Scheme: "file", Doc: "replay a recording (EDF, BDF, GDF, BrainVision, EEGLAB, XDF, CSV)", Example: "file:s01.edf?speed=1",
 			Params: append([]Param{
 				{Name: "partial", Kind: Truth, Default: false, Doc: "read what is whole of a file that was cut off"},
 				{Name: "stream", Kind: Text, Doc: "of an XDF file: number, name or type; empty = the EEG, or else the one with most values"},

@@ -16,7 +16,8 @@ import (
 var motorImagery []byte
 
 func newDemo() *cobra.Command {
-	var headless, asJSON, quiet bool
+	var headless, asJSON, quiet, lsl bool
+	var speed float64
 	var addr, write string
 	c := &cobra.Command{
 		Use:   "demo",
@@ -59,7 +60,13 @@ ODC-By 1.0; see recordings/samples/README.md.`,
 			}
 			say("replaying S007R12, which the decoder has not seen, through the live engine ...")
 			r := runner{from: "sample:S007R12", asJSON: asJSON, quiet: quiet, out: c.OutOrStdout(), errOut: c.ErrOrStderr()}
-			report, err := r.run(c.Context(), p, m)
+			var report *runReport
+			if lsl {
+				say("... sent through a Lab Streaming Layer outlet and received by an inlet, at %g × real time ...", speed)
+				report, err = overLSL(c.Context(), &r, p, m, speed)
+			} else {
+				report, err = r.run(c.Context(), p, m)
+			}
 			if err != nil {
 				return err
 			}
@@ -81,6 +88,8 @@ ODC-By 1.0; see recordings/samples/README.md.`,
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&lsl, "lsl", false, "send the third recording through a Lab Streaming Layer outlet and decode what an inlet receives")
+	f.Float64Var(&speed, "speed", 1, "pace of the recording with --lsl; 1 = real time, 125 s")
 	f.BoolVar(&headless, "headless", false, "no page: print the report and end")
 	f.BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")

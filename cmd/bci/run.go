@@ -15,6 +15,7 @@ import (
 	"neurostream/bci"
 	"neurostream/decoders"
 	"neurostream/features"
+	"neurostream/recordings"
 	"neurostream/replay"
 	"neurostream/stream"
 )
@@ -96,15 +97,33 @@ func (r *runner) run(ctx context.Context, p *bci.Pipeline, m *bci.Model) (*runRe
 	return r.runInput(ctx, p, m, in)
 }
 
+// runInput runs an opened source and scores it when it can.
 func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in *bci.Input) (*runReport, error) {
+	if in.Recording == nil || len(p.Labels) == 0 || !p.Decides() || in.Player.Loop {
+		report, _, err := r.runWith(ctx, p, m, in)
+		return report, err
+	}
+	judge := new(replay.Collector)
+	report, engine, err := r.runWith(ctx, p, m, in, bci.Output{Name: "scores", Sink: judge, Lossless: true})
+	if err != nil || judge.Decisions().Len() == 0 {
+		return report, err
+	}
+	score, err := judged(p, in.Recording, engine, judge.Decisions())
+	if err != nil {
+		return nil, err
+	}
+	return newReport(report.Status, score), nil
+}
+
+// runWith runs an engine with these outputs and those of --to.
+func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in *bci.Input, outs ...bci.Output) (*runReport, *bci.Engine, error) {
 	tuneMemory()
-	var outs []bci.Output
 	var pages []*page
 	for _, to := range r.to {
 		if a := bci.ParseAddress(to); a.Scheme == "ws" {
 			pg, err := newPage(a, p)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			pages = append(pages, pg)
 			outs = append(outs, pg.outputs(p)...)
@@ -112,17 +131,12 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 		}
 		o, err := bci.OpenSink(to, "ws")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if in.Live {
 			o.Lossless = false
 		}
 		outs = append(outs, o)
-	}
-	var judge *replay.Collector
-	if in.Recording != nil && len(p.Labels) > 0 && p.Decides() && !in.Player.Loop {
-		judge = new(replay.Collector)
-		outs = append(outs, bci.Output{Name: "scores", Sink: judge, Lossless: true})
 	}
 	opt := bci.Options{Live: in.Live, Source: r.from}
 	if in.Player != nil && in.Player.Speed == 0 {
@@ -133,7 +147,7 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 	}
 	engine, err := bci.NewEngine(p, m, in.Source, outs, opt)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	in.AttachPacing(engine)
 	if r.limit > 0 {
@@ -142,12 +156,12 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 		defer stop()
 	}
 	if err := engine.Open(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, pg := range pages {
 		stop, err := pg.serve(engine)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer stop()
 		if r.onPage != nil {
@@ -163,27 +177,19 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 	err = <-done
 	close(watching)
 	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.limit > 0) && !errors.Is(err, context.Canceled) {
-		return nil, err
+		return nil, nil, err
 	}
-	report := newReport(engine.Status(), nil)
-	if judge != nil && judge.Decisions().Len() > 0 {
-		score, err := judged(p, in, engine, judge)
-		if err != nil {
-			return nil, err
-		}
-		report = newReport(engine.Status(), score)
-	}
-	return report, nil
+	return newReport(engine.Status(), nil), engine, nil
 }
 
 // judged compares the decisions with the annotations.
-func judged(p *bci.Pipeline, in *bci.Input, e *bci.Engine, judge *replay.Collector) (*replay.Report, error) {
+func judged(p *bci.Pipeline, rec recordings.Recording, e *bci.Engine, d *replay.Decisions) (*replay.Report, error) {
 	task, err := p.Task()
 	if err != nil {
 		return nil, err
 	}
 	h := e.In()
-	truth, err := replay.NewTruth(task, in.Recording.Annotations(), h.Rate, in.Recording.Len())
+	truth, err := replay.NewTruth(task, rec.Annotations(), h.Rate, rec.Len())
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +202,7 @@ func judged(p *bci.Pipeline, in *bci.Input, e *bci.Engine, judge *replay.Collect
 			o.Rule = replay.Rule{Dwell: s.Dwell, Refractory: s.Refractory, Confidence: s.Threshold}
 		}
 	}
-	return replay.Score(judge.Decisions(), truth, o)
+	return replay.Score(d, truth, o)
 }
 
 // watch draws progress until the run ends.
