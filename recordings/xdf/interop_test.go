@@ -132,6 +132,7 @@ func comparePeer(t *testing.T, file string, s *Stream, raw, sync, full *peer) {
 	times, values := numbers(raw.ClockTimes), numbers(raw.ClockValues)
 	if len(times) != len(s.offsets) {
 		fail("%d clock offsets, pyxdf has %d", len(s.offsets), len(times))
+		return
 	}
 	for i, o := range s.offsets {
 		if o != (Offset{times[i], values[i]}) {
@@ -139,8 +140,8 @@ func comparePeer(t *testing.T, file string, s *Stream, raw, sync, full *peer) {
 		}
 	}
 	stamps("raw", s.Times(Timing{}).Stamps, raw.Stamps, 0)
-	stamps("synchronised", s.Times(Timing{ClockSync: true}).Stamps, sync.Stamps, 1e-7)
-	got := s.Times(Timing{ClockSync: true, Dejitter: true})
+	stamps("synchronised", s.Times(Timing{ClockSync: true, TrimPhantom: true}).Stamps, sync.Stamps, 1e-7)
+	got := s.Times(Timing{ClockSync: true, Dejitter: true, TrimPhantom: true})
 	stamps("straightened", got.Stamps, full.Stamps, 1e-7)
 	ranges("clock segments", got.ClockSegments, full.ClockSegments)
 	if s.Len() > 0 {
@@ -223,10 +224,32 @@ func interopFiles(t *testing.T, dir string) []string {
 			files = append(files, out)
 		}
 	}
+	for seed, o := range []Offset{{0, 0}, {1e7, 5}, {100, 1e-3}, {500, -3e5}} {
+		files = append(files, add(fmt.Sprintf("phantom%d.xdf", seed), phantomFile(t, o)))
+	}
 	for seed := range 12 {
 		files = append(files, clocks(t, filepath.Join(dir, fmt.Sprintf("clocks%d.xdf", seed)), int64(seed)))
 	}
 	return files
+}
+
+// phantomFile is a file that got a sample and a clock offset after its footers.
+func phantomFile(t *testing.T, o Offset) []byte {
+	t.Helper()
+	path := clocks(t, filepath.Join(t.TempDir(), "a.xdf"), 99)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenBytes(path, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := f.Streams()[0]
+	last := s.offsets[len(s.offsets)-1].Time
+	data = appendChunk(data, tagClockOffset, s.ID, true, Double64.appendFloats(nil, []float64{last + o.Time, o.Value}))
+	sample := Double64.appendFloats([]byte{1, 1, 8}, []float64{s.last + 1})
+	return appendChunk(data, tagSamples, s.ID, true, Float32.appendFloats(sample, []float64{1, 2}))
 }
 
 // clocks writes a file of two streams whose sender's clock drifts, is reset now and

@@ -362,3 +362,34 @@ func TestValidText(t *testing.T) {
 		}
 	}
 }
+
+// A phantom sample is trimmed only when asked for, and only beside a clock offset
+// that cannot be.
+func TestTrimPhantom(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		offsets []Offset
+		trimmed bool
+	}{
+		{"late offset", []Offset{{0, 1}, {5, 1.00001}, {10, 1.00002}, {1e6, 1.00001}}, true},
+		{"odd value", []Offset{{0, 1}, {5, 1.00001}, {10, 1.00002}, {15, 3}}, true},
+		{"good", []Offset{{0, 1}, {5, 1.00001}, {10, 1.00002}, {15, 1.00001}}, false},
+		{"too few", []Offset{{0, 1}, {1e6, 5}}, false},
+	} {
+		s := &Stream{stamps: []float64{1, 2, 3, 4}, offsets: c.offsets, announced: 3, closed: true}
+		want := 4
+		if c.trimmed {
+			want = 3
+		}
+		if got := len(s.Times(Timing{ClockSync: true, TrimPhantom: true}).Stamps); got != want {
+			t.Errorf("%s: %d stamps, want %d", c.name, got, want)
+		}
+		if got := len(s.Times(Timing{ClockSync: true}).Stamps); got != 4 {
+			t.Errorf("%s: trimmed without being asked", c.name)
+		}
+		s.announced = 4
+		if got := len(s.Times(Timing{TrimPhantom: true}).Stamps); got != 4 {
+			t.Errorf("%s: trimmed what the footer counts", c.name)
+		}
+	}
+}

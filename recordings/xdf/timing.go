@@ -7,11 +7,17 @@ type Timing struct {
 	ClockSync bool    // bring stamps to the recorder's clock: ClockCorrect
 	Dejitter  bool    // straighten the stamps of regular streams: Dejitter
 	MinGap    float64 // with Dejitter: stretches end where this many samples are missing; 0 = as pyxdf does
+
+	// TrimPhantom leaves out samples beyond the footer's number when the last clock
+	// offset is odd too, and that offset, as pyxdf does whenever it synchronises. It repairs files of old
+	// recorders, and costs good samples where offsets hardly differ and a footer is
+	// wrong, so it is a choice here.
+	TrimPhantom bool
 }
 
 // Times are a stream's stamps after repair.
 type Times struct {
-	Stamps        []float64 // seconds
+	Stamps        []float64 // seconds; one per sample, fewer only with TrimPhantom
 	ClockSegments []Range   // stretches of samples with one clock line each; empty without offsets
 	Segments      []Range   // stretches without a break
 	Rate          float64   // samples per second the stream really had; 0 when irregular or unknown
@@ -20,8 +26,14 @@ type Times struct {
 // Times returns the stamps after the repairs asked for, the raw ones untouched.
 func (s *Stream) Times(o Timing) Times {
 	t := Times{Stamps: s.stamps}
+	offsets := s.offsets
+	if o.TrimPhantom {
+		if n, yes := s.phantom(); yes {
+			t.Stamps, offsets = t.Stamps[:n], offsets[:len(offsets)-1]
+		}
+	}
 	if o.ClockSync {
-		t.Stamps, t.ClockSegments = ClockCorrect(s.stamps, s.offsets)
+		t.Stamps, t.ClockSegments = ClockCorrect(t.Stamps, offsets)
 	}
 	n := len(t.Stamps)
 	switch {
