@@ -211,6 +211,8 @@ func (s *Stream) called(want string) bool {
 // unfit says why a stream is no recording; "" when it is one.
 func unfit(s *Stream) string {
 	switch {
+	case s.Info.Format == String && !markers(s):
+		return "holds events of the recording"
 	case s.Info.Format == String:
 		return "holds strings"
 	case !s.Regular():
@@ -219,10 +221,15 @@ func unfit(s *Stream) string {
 	return ""
 }
 
+// EventChannel is the label of the one channel of a stream that holds what happened
+// to the recording itself (gaps, drops, reconnects), not to the person: such a
+// stream makes no annotations.
+const EventChannel = "event (JSON)"
+
 // markers reports whether a stream holds annotations.
 func markers(s *Stream) bool {
 	if s.Info.Format == String {
-		return true
+		return s.Info.Channels[0].Label != EventChannel
 	}
 	kind := strings.ToLower(s.Info.Type)
 	return !s.Regular() && (strings.HasPrefix(kind, "marker") || strings.HasPrefix(kind, "event") || strings.HasPrefix(kind, "stim") || strings.HasPrefix(kind, "trigger"))

@@ -157,6 +157,13 @@ func TestMarkersOverGaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	events, err := w.AddStream(Info{Name: "events", Type: "Events", Format: String, Channels: []Channel{{Label: EventChannel}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteStrings(events, []float64{71}, []string{`{"kind":"gap"}`}); err != nil { // makes no annotation
+		t.Fatal(err)
+	}
 	const rate = 93.0 // what the device really does
 	at := func(i int) float64 {
 		t := 70 + float64(i)/rate
