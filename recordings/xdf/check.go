@@ -30,7 +30,7 @@ type StreamReport struct {
 	Rate      float64 `json:"rate"`           // as announced, Hz; 0 = irregular
 	Effective float64 `json:"effective_rate"` // as found, without gaps
 	Samples   int64   `json:"samples"`
-	Seconds   float64 `json:"seconds"` // from first to last stamp
+	Seconds   float64 `json:"seconds"` // from first to last stamp, clock corrected
 	Gaps      int     `json:"gaps"`
 	Missing   int64   `json:"missing"` // samples that the stamps show to be lacking
 	Offsets   int     `json:"clock_offsets"`
@@ -92,8 +92,8 @@ func (s *Stream) report() StreamReport {
 		ID: s.ID, Name: s.Info.Name, Type: s.Info.Type, Format: s.Info.Format.String(), Channels: len(s.Info.Channels),
 		Rate: s.Info.Rate, Samples: s.Len(), Offsets: len(s.offsets), Footer: "ok",
 	}
-	if n := len(s.stamps); n > 0 {
-		r.Seconds = s.stamps[n-1] - s.stamps[0]
+	if t := s.Times(Timing{ClockSync: true}).Stamps; len(t) > 0 {
+		r.Seconds = t[len(t)-1] - t[0]
 	}
 	if s.Regular() && s.Len() > 0 && !s.Info.CanDropSamples() {
 		t := s.Times(Timing{ClockSync: true, Dejitter: true, MinGap: minGap})
@@ -140,7 +140,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	case len(r.Damage) == 0:
 		fmt.Fprintln(w, "not closed: the recording ends without footers; everything in it is readable")
 	default:
-		fmt.Fprintf(w, "damaged: %d bytes in %d places; every other chunk is readable, and repair writes them to a new file\n", r.BytesLost, len(r.Damage))
+		fmt.Fprintf(w, "damaged: %d bytes, in stretches: %d; every other chunk is readable, and repair writes them to a new file\n", r.BytesLost, len(r.Damage))
 	}
 	return nil
 }
