@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sample is one sample as encoded, with its stamp.
@@ -332,5 +333,30 @@ func TestReportText(t *testing.T) {
 	eeg := r.Streams[slices.IndexFunc(r.Streams, func(s StreamReport) bool { return s.Name == "XdfEEG" })]
 	if eeg.Gaps != 1 || eeg.Missing != 50 || eeg.Footer != "says 2400 samples" {
 		t.Errorf("%+v", eeg)
+	}
+}
+
+// A file in which every chunk holds all that follow, and none ends well, is given up
+// on in time.
+func TestNested(t *testing.T) {
+	header := `<?xml version="1.0"?><info><name>a</name><channel_count>1</channel_count><nominal_srate>0</nominal_srate><channel_format>string</channel_format></info>`
+	b := appendChunk(bytes.Clone(magic), tagStreamHeader, 7, true, []byte(header))
+	const heads, each = 50_000, 4 + 1 + 2 + 4 + 2 + 1 + 5
+	for i := range heads {
+		inner := (heads - 1 - i) * each
+		b = append(b, 4)
+		b = Int32.appendInteger(b, int64(each-5+inner))
+		b = append(b, tagSamples, 0, 7, 0, 0, 0, 1, 1, 0, 4)
+		b = Int32.appendInteger(b, int64(inner))
+	}
+	b = append(b, 0xff) // so that no chunk is followed by anything
+	began := time.Now()
+	f, err := OpenBytes("nested", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes, %v, %d units of work, damage %v", len(b), time.Since(began), f.scan.work, f.Damage())
+	if limit := int64(1<<28 + 17*len(b)); f.scan.work > limit {
+		t.Errorf("%d units of work; the limit is %d", f.scan.work, limit)
 	}
 }

@@ -136,6 +136,10 @@ func (s *scanner) saveHeader(p piece, next int64) error {
 // end-1; end when there is none.
 func (s *scanner) resync(pos, end int64) (int64, error) {
 	for pos++; pos < end; pos++ {
+		// Files made so that a long chunk begins at every byte must not cost n².
+		if s.work++; s.work > 1<<28+16*s.size {
+			return end, nil
+		}
 		b, err := s.slice(pos, 11)
 		if err != nil {
 			return 0, err
@@ -155,10 +159,7 @@ func (s *scanner) resync(pos, end int64) (int64, error) {
 		if !ok {
 			continue
 		}
-		// Files made to have a long chunk begin at every byte must not cost n².
-		if s.work += p.end - p.pos; s.work > 1<<28+16*s.size {
-			return end, nil
-		}
+		s.work += p.end - p.pos
 		content, err := s.content(p)
 		if err != nil {
 			return 0, err
