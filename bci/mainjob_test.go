@@ -62,12 +62,16 @@ var mainModel = sync.OnceValues(func() (*Model, error) {
 		return nil, err
 	}
 	tr := Trainer{Pipeline: p}
-	for _, n := range []string{"S007R04", "S007R08"} {
+	names, to := []string{"S007R04", "S007R08"}, 0.0
+	if testing.Short() { // the race detector makes arithmetic twenty times slower
+		names, to = names[:1], 40
+	}
+	for _, n := range names {
 		r, err := samples.Open(n)
 		if err != nil {
 			return nil, err
 		}
-		tr.Recordings = append(tr.Recordings, TrainingRecording{Name: n, Recording: r})
+		tr.Recordings = append(tr.Recordings, TrainingRecording{Name: n, Recording: r, To: to})
 	}
 	return tr.Train(context.Background())
 })
@@ -116,6 +120,9 @@ func score(t testing.TB, p *Pipeline, r recordings.Recording, d *replay.Decision
 }
 
 func TestMainJobTellsLeftFromRight(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the whole training")
+	}
 	p, r := mainPipeline(t), sample(t, "S007R12")
 	s, d := decode(t, p, trained(t), &replay.Player{Recordings: []recordings.Recording{r}})
 	got := score(t, p, r, d)
@@ -158,7 +165,9 @@ func TestDigestEquality(t *testing.T) {
 			"blocks of 1": {Block: 1}, "blocks of 7": {Block: 7}, "blocks of 25": {Block: 25}, "blocks of 64": {Block: 64},
 			"blocks of 250": {Block: 250}, "blocks of 479": {Block: 479}, "again": {}, "speed 50": {Speed: 50},
 		}, three},
-		{"six seconds", 20, 26, map[string]replay.Player{"unpaced": {}, "speed 1": {Speed: 1}, "speed 50": {Speed: 50}}, three},
+		{"six seconds", 20, 26, map[string]replay.Player{
+			"unpaced": {}, "blocks of 1": {Block: 1}, "blocks of 479": {Block: 479}, "speed 1": {Speed: 1}, "speed 50": {Speed: 50},
+		}, three},
 	} {
 		want := ""
 		check := func(name string, p *Pipeline, player replay.Player) {
@@ -173,12 +182,14 @@ func TestDigestEquality(t *testing.T) {
 			}
 		}
 		for name, player := range part.runs {
-			if testing.Short() && player.Speed > 0 {
-				continue // pacing is the player's; its own tests cover it with a manual clock
+			if testing.Short() && (player.Speed > 0 || part.to == 0) {
+				continue // pacing is the player's, and its tests use a manual clock
 			}
 			check(name, p, player)
 		}
-		check("three lanes", part.lanes, replay.Player{Block: 25})
+		if part.to > 0 || !testing.Short() {
+			check("three lanes", part.lanes, replay.Player{Block: 25})
+		}
 	}
 }
 
@@ -210,25 +221,28 @@ func (a *altered) Annotations() []recordings.Annotation {
 
 func TestNoFutureSampleReachesADecision(t *testing.T) {
 	p, m := mainPipeline(t), trained(t)
-	const after = 8000 // column, 50 s
-	_, a := decode(t, p, m, &replay.Player{Recordings: []recordings.Recording{sample(t, "S007R12")}})
-	_, b := decode(t, p, m, &replay.Player{Recordings: []recordings.Recording{&altered{Recording: sample(t, "S007R12"), after: after}}})
+	after, to, least := int64(8000), 0.0, 400 // column 8000 is at 50 s
+	if testing.Short() {
+		after, to, least = 1600, 20, 60
+	}
+	_, a := decode(t, p, m, &replay.Player{To: to, Recordings: []recordings.Recording{sample(t, "S007R12")}})
+	_, b := decode(t, p, m, &replay.Player{To: to, Recordings: []recordings.Recording{&altered{Recording: sample(t, "S007R12"), after: after}}})
 	checked, moved := 0, 0
 	for i := range a.Time {
 		same := a.Command[i] == b.Command[i]
 		for k := range a.Classes {
 			same = same && a.Row(i)[k] == b.Row(i)[k]
 		}
-		if a.Time[i] <= after/160.0 {
+		if a.Time[i] <= float64(after)/160 {
 			checked++
 			if !same {
-				t.Fatalf("the decision at %.2f s changed with samples after %.2f s", a.Time[i], after/160.0)
+				t.Fatalf("the decision at %.2f s changed with samples after %.2f s", a.Time[i], float64(after)/160)
 			}
 		} else if !same {
 			moved++
 		}
 	}
-	if checked < 400 || moved < 400 {
+	if checked < least || moved < least {
 		t.Errorf("%d decisions before, %d moved after: the test saw too little", checked, moved)
 	}
 }
@@ -239,8 +253,12 @@ func TestLabelsDoNotLeak(t *testing.T) {
 	p, m := mainPipeline(t), trained(t)
 	r := sample(t, "S007R12")
 	swapped := &altered{Recording: r, notes: permuted(r.Annotations(), 1)}
-	a, _ := decode(t, p, m, &replay.Player{Recordings: []recordings.Recording{r}})
-	b, _ := decode(t, p, m, &replay.Player{Recordings: []recordings.Recording{swapped}})
+	to := 0.0
+	if testing.Short() {
+		to = 20
+	}
+	a, _ := decode(t, p, m, &replay.Player{To: to, Recordings: []recordings.Recording{r}})
+	b, _ := decode(t, p, m, &replay.Player{To: to, Recordings: []recordings.Recording{swapped}})
 	if a.Digest != b.Digest {
 		t.Error("other annotations in the test recording give other decisions")
 	}
@@ -278,6 +296,9 @@ func permuted(in []recordings.Annotation, seed uint64) []recordings.Annotation {
 }
 
 func TestTrainingIsDeterministic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains twice")
+	}
 	dir := t.TempDir()
 	var files [2][]byte
 	for i := range files {
