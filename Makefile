@@ -7,7 +7,7 @@ FUZZ    ?= 5s
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test browser check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test test-interop flint browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,12 +48,26 @@ static: ## staticcheck
 race: ## tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -short ./...
 
+# Peers live in virtual environments of their own, made from pinned lists.
+.venv/interop: stream/lsl/testdata/interop/requirements.txt recordings/xdf/testdata/requirements.txt
+	python3 -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check --no-deps $(foreach r,$^,-r $(r))
+	touch $@
+
+test-interop: .venv/interop ## against liblsl and pyxdf, both directions (needs Python 3 with venv)
+	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./recordings/...
+
+FLINT ?= ../shared/data/neural-decoding/flint2012-run1
+
+flint: build ## the Discriminative Kalman Filter's published benchmark (FLINT=folder with its data)
+	$(BIN) flint --data $(FLINT)
+
 invariants: ## tests with memory poisoned when it changes hands
 	$(GO) test -short -tags invariants ./stream/... ./bci/... ./replay/...
 
 fuzz: ## every fuzz target for a few seconds (FUZZ=5s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	  echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 1s $$p; done; done
+	  echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) -fuzzminimizetime 20x $$p; done; done
 
 generate: ## generated files are current and the tree is clean
 	$(GO) generate ./...

@@ -70,7 +70,7 @@ func NewRecorder(path string) (*Recorder, error) {
 		return nil, err
 	}
 	r := &Recorder{path: path, w: w, clock: stream.Wall{}}
-	r.events, err = w.AddStream(xdf.Info{Name: "recorder events", Type: "Events", Format: xdf.String, Channels: []xdf.Channel{{Label: "event (JSON)"}}, SourceID: "recorder events"})
+	r.events, err = w.AddStream(xdf.Info{Name: "recorder events", Type: "Events", Format: xdf.String, Channels: []xdf.Channel{{Label: xdf.EventChannel}}, SourceID: "recorder events"})
 	return r, err
 }
 

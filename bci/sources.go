@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -86,13 +87,16 @@ func openFile(a Address, s *Settings) (*Input, error) {
 	if a.Place == "" {
 		return nil, fmt.Errorf("%s: which file? write file:NAME", a.Text)
 	}
-	open := recordings.Open
-	if s.Bool("partial") {
-		open = recordings.OpenPartial
-	}
-	r, err := open(a.Place)
-	if kind, _ := recordings.Detect(a.Place); kind == recordings.FormatXDF {
-		r, err = xdf.OpenRecording(a.Place, xdf.RecordingOptions{Stream: s.Text("stream")})
+	var r recordings.Recording
+	kind, err := recordings.Detect(a.Place)
+	switch {
+	case err != nil:
+	case s.Bool("partial"):
+		r, err = recordings.OpenPartial(a.Place)
+	case kind == recordings.FormatXDF || kind == "" && strings.EqualFold(filepath.Ext(a.Place), ".csv"):
+		r, err = xdf.OpenAny(a.Place, s.Text("stream"))
+	default:
+		r, err = recordings.Open(a.Place)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, fileProblem(a.Place, err)

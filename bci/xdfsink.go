@@ -3,6 +3,7 @@ package bci
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"neurostream/recordings/xdf"
 	"neurostream/stream"
@@ -19,7 +20,7 @@ type xdfSink struct {
 	markers uint32
 	events  uint32
 	stamp   [1]float64
-	text    [1]string
+	text    [2]string
 }
 
 // Open creates the file; it fails when it exists.
@@ -35,10 +36,10 @@ func (s *xdfSink) Open(_ context.Context, h stream.Header) error {
 	}
 	s.data, err = w.AddStream(xdf.Info{Name: h.Name, Type: kind, Format: xdf.Double64, Rate: h.Rate, Channels: xdf.Channels(&h), SourceID: h.Name})
 	if err == nil {
-		s.markers, err = w.AddStream(xdf.Info{Name: h.Name + " markers", Type: "Markers", Format: xdf.String, Channels: []xdf.Channel{{Label: "label"}}, SourceID: h.Name + " markers"})
+		s.markers, err = w.AddStream(xdf.Info{Name: h.Name + " markers", Type: "Markers", Format: xdf.String, Channels: []xdf.Channel{{Label: "label"}, {Label: "duration", Unit: "s"}}, SourceID: h.Name + " markers"})
 	}
 	if err == nil {
-		s.events, err = w.AddStream(xdf.Info{Name: h.Name + " events", Type: "Events", Format: xdf.String, Channels: []xdf.Channel{{Label: "event (JSON)"}}, SourceID: h.Name + " events"})
+		s.events, err = w.AddStream(xdf.Info{Name: h.Name + " events", Type: "Events", Format: xdf.String, Channels: []xdf.Channel{{Label: xdf.EventChannel}}, SourceID: h.Name + " events"})
 	}
 	return err
 }
@@ -46,7 +47,8 @@ func (s *xdfSink) Open(_ context.Context, h stream.Header) error {
 // Write appends a chunk.
 func (s *xdfSink) Write(c *stream.Chunk) error {
 	for i := range c.Markers {
-		s.stamp[0], s.text[0] = c.Markers[i].Time.Seconds(), c.Markers[i].Label
+		m := &c.Markers[i]
+		s.stamp[0], s.text = m.Time.Seconds(), [2]string{m.Label, strconv.FormatFloat(m.Duration, 'g', -1, 64)}
 		if err := s.w.WriteStrings(s.markers, s.stamp[:], s.text[:]); err != nil {
 			return err
 		}
@@ -58,7 +60,7 @@ func (s *xdfSink) Write(c *stream.Chunk) error {
 			return err
 		}
 		s.stamp[0], s.text[0] = e.Time.Seconds(), string(b)
-		if err := s.w.WriteStrings(s.events, s.stamp[:], s.text[:]); err != nil {
+		if err := s.w.WriteStrings(s.events, s.stamp[:], s.text[:1]); err != nil {
 			return err
 		}
 	}

@@ -77,14 +77,14 @@ func printInspection(w io.Writer, r *bci.Inspection) {
 		fmt.Fprintf(w, "started %s\n", r.Start.Format("2006-01-02 15:04:05"))
 	}
 	for _, f := range r.Fields {
-		fmt.Fprintf(w, "  %-24s %s\n", f[0], f[1])
+		fmt.Fprintf(w, "  %-24s %s\n", clip(f[0], 40), clip(f[1], 120))
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "  left out: %s\n", s)
 	}
 	fmt.Fprintf(w, "\nannotations\n  %-20s %6s %10s %10s %20s\n", "label", "count", "first (s)", "last (s)", "median duration (s)")
 	for _, a := range r.Annotations {
-		fmt.Fprintf(w, "  %-20s %6d %10.3f %10.3f %20.3f\n", a.Label, a.Count, a.First, a.Last, a.Duration)
+		fmt.Fprintf(w, "  %-20s %6d %10.3f %10.3f %20.3f\n", clip(a.Label, 40), a.Count, a.First, a.Last, a.Duration)
 	}
 	if len(r.Annotations) == 0 {
 		fmt.Fprintln(w, "  none")
@@ -107,6 +107,14 @@ func printInspection(w io.Writer, r *bci.Inspection) {
 		fmt.Fprintf(w, "  %-10s %-6s %-6s %9.1f %9.1f %9.2f %12.3g %12s %9.2f  %s\n",
 			c.Label, c.Type, c.Unit, c.Min, c.Max, c.SD, c.Alpha, mains, c.Flat, sparkline(c.Spectrum, 32))
 	}
+}
+
+// clip shortens a text to n characters; --json has it whole.
+func clip(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
 
 // sparkline draws a spectrum in n characters, 6 dB a step below its maximum.
