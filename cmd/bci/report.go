@@ -18,7 +18,7 @@ type runReport struct {
 
 	*replay.Report // absent when there is no truth to compare with
 
-	DetectionLatency *float64         `json:"detection_latency_s,omitempty"` // median; null when nothing was detected
+	DetectionLatency *float64         `json:"detection_latency_s"` // median; null when nothing was detected
 	LatencyDetail    *replay.Latency  `json:"detection_latency_detail,omitempty"`
 	EngineLatency    bci.Spread       `json:"engine_latency_us"`
 	Age              bci.Spread       `json:"age_of_data_us"`
