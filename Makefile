@@ -31,6 +31,7 @@ test: ## all ordinary tests
 check: fmt vet static race invariants fuzz generate ## what CI runs after the tests
 
 browser: page ## the page in a real browser during a replay (needs Node and Chromium)
+	@mkdir -p tmp
 	cd bci/web && npm test --silent
 	NEUROSTREAM_BROWSER=$(CHROMIUM) NEUROSTREAM_SCREENSHOT=$(CURDIR)/tmp/page.png $(GO) test -count=1 -run Browser -v ./bci/server ./cmd/bci
 

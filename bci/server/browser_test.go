@@ -90,6 +90,15 @@ func TestBrowser(t *testing.T) {
 
 	p.do("keys", chromedp.KeyEvent(" "))
 	p.until(`document.getElementById("pause").getAttribute("aria-pressed") === "true"`)
+	p.do("scroll and time base", chromedp.Evaluate[chromedp.Void](`(() => {
+		const m = document.getElementById("motion"); m.value = "scroll"; m.dispatchEvent(new Event("change"));
+		const n = document.getElementById("shown"); n.value = "16"; n.dispatchEvent(new Event("change")); })()`), chromedp.KeyEvent("["), chromedp.Sleep(700*time.Millisecond))
+	if os.Getenv("NEUROSTREAM_SCREENSHOT") != "" {
+		p.save(strings.TrimSuffix(shot, filepath.Ext(shot))+"-scroll.png", chromedp.CaptureScreenshot())
+	}
+	p.do("back", chromedp.Evaluate[chromedp.Void](`(() => {
+		const m = document.getElementById("motion"); m.value = "sweep"; m.dispatchEvent(new Event("change"));
+		const n = document.getElementById("shown"); n.value = "64"; n.dispatchEvent(new Event("change")); })()`), chromedp.KeyEvent("]"))
 	p.do("keys", chromedp.KeyEvent(" "), chromedp.KeyEvent("m"))
 	p.until(`document.getElementById("view-bars").getAttribute("aria-pressed") === "true"`)
 
@@ -108,6 +117,25 @@ func TestBrowser(t *testing.T) {
 	}
 	if os.Getenv("NEUROSTREAM_SCREENSHOT") != "" {
 		p.save(strings.TrimSuffix(shot, filepath.Ext(shot))+"-narrow.png", chromedp.FullScreenshot(100))
+	}
+	if c := p.complaints(); len(c) > 0 {
+		t.Errorf("the page complains: %v", c)
+	}
+}
+
+// TestBrowserPlain opens the page of a binary that was built without the full one.
+func TestBrowserPlain(t *testing.T) {
+	browser := os.Getenv("NEUROSTREAM_BROWSER")
+	if browser == "" {
+		t.Skip("set NEUROSTREAM_BROWSER to a Chromium, e.g. /usr/bin/chromium, to see the plain page in it")
+	}
+	s := serving(t, Options{Addr: "127.0.0.1:0", Truth: testTruth, Idle: "rest", Page: os.DirFS("../web/fallback")})
+	newSynthetic(t, s, 160, 16)
+	p := openPage(t, browser)
+	p.do("open", look("light", 1000, 900), chromedp.Navigate(s.URL()))
+	p.until(`text("figures").includes("µs") && text("latency").includes("covariance") && text("session-line").startsWith("running")`)
+	if shot := os.Getenv("NEUROSTREAM_SCREENSHOT"); shot != "" {
+		p.save(strings.TrimSuffix(shot, filepath.Ext(shot))+"-plain.png", chromedp.CaptureScreenshot())
 	}
 	if c := p.complaints(); len(c) > 0 {
 		t.Errorf("the page complains: %v", c)

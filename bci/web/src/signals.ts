@@ -346,7 +346,7 @@ export class Signals {
       deviations.push(Math.sqrt(Math.max(0, squares / n - mean * mean)));
     }
     deviations.sort((a, b) => a - b);
-    const typical = deviations[deviations.length >> 1] * 3;
+    const typical = deviations[deviations.length >> 1] * 4;
     if (!(typical > 0) || this.perRow) return;
     // Change only when clearly wrong: a gain that breathes cannot be read.
     if (this.automatic === 0 || typical > 1.6 * this.automatic || typical < 0.4 * this.automatic) {
