@@ -3,143 +3,143 @@ package filters
 import (
 	"math"
 
+	"neurostream/filters/internal/biquad"
 	"neurostream/stream"
 )
 
-// cascade runs second-order sections in direct form II transposed over tiles, eight
-// channels at a time:
-//
-//	y = b0 x + s1;   s1 = b1 x − a1 y + s2;   s2 = b2 x − a2 y
-//
-// It starts in the steady state for a constant input equal to the first sample, so
-// that an electrode offset does not ring. 5 multiplications and 4 additions per
-// sample and section.
+// cascade runs second-order sections over the tiles of chunks. Every channel starts in
+// the steady state for a constant input equal to its first good sample, so that an
+// electrode offset does not ring. What is no measurement (not a number, or beyond
+// ±1e100) stays out of the states: the last good value stands in, marked bad.
 type cascade struct {
-	sections []Section
-	rows     int
-	state    [][]pair // by tile, by section
-	last     [][stream.Lanes]float64
-	fresh    bool // the next sample is the first
+	coefs   []biquad.Coefficients
+	rows    int
+	state   [][]biquad.State // by tile, by section
+	last    [][stream.Lanes]float64
+	pending []uint8 // by tile: lanes that have not seen a good sample yet
 }
 
-type pair struct{ s1, s2 [stream.Lanes]float64 }
-
 func (c *cascade) open(rows int, sections []Section) {
-	*c = cascade{sections: sections, rows: rows}
+	*c = cascade{rows: rows}
+	for _, s := range sections {
+		c.coefs = append(c.coefs, biquad.Coefficients{s.B0, s.B1, s.B2, s.A1, s.A2})
+	}
 	n := stream.TilesFor(rows)
-	c.state, c.last = make([][]pair, n), make([][stream.Lanes]float64, n)
+	c.state, c.last, c.pending = make([][]biquad.State, n), make([][stream.Lanes]float64, n), make([]uint8, n)
 	for k := range c.state {
-		c.state[k] = make([]pair, len(sections))
+		c.state[k] = make([]biquad.State, len(sections))
 	}
 	c.reset()
 }
 
 func (c *cascade) reset() {
-	c.fresh = true
 	clear(c.last)
+	for ch := range c.rows {
+		c.pending[ch/stream.Lanes] |= 1 << (ch % stream.Lanes)
+	}
 	for k := range c.state {
 		clear(c.state[k])
 	}
 }
 
-// denormal is where a decaying state is set to zero: below it the processor would
-// take a hundred times longer, and nothing above it is lost.
-const denormal = 1e-30
+// flushEvery is the distance in columns, counted from the start of the stream and not
+// of the chunk, at which decayed states are set to zero.
+const flushEvery = 64
 
 func (c *cascade) process(dst, src *stream.Chunk) {
 	dst.Follow(src)
-	if src.Len == 0 {
-		return
-	}
 	if src.Flags.Broken() {
 		c.reset()
 	}
+	if src.Len == 0 {
+		return
+	}
 	for k := range src.Tiles() {
-		from, to := src.Tile(k), dst.Tile(k)
-		c.clean(dst, k, from, to)
-		if c.fresh {
-			c.start(k, &to[0])
-		}
-		for s := range c.sections {
-			run(&c.sections[s], &c.state[k][s], to)
-		}
-		for s := range c.state[k] {
-			flush(&c.state[k][s])
-		}
+		clean(dst, src, k, &c.last[k])
+		c.run(k, src.Seq, dst.Tile(k), dst.Bad(k))
 	}
-	c.fresh = false
 }
 
-// clean copies a tile and puts the last good value where a sample is not a number.
-func (c *cascade) clean(dst *stream.Chunk, k int, from, to [][stream.Lanes]float64) {
-	last := &c.last[k]
-	for i := range from {
-		v := from[i]
-		for l := range v {
-			if d := v[l] - v[l]; d != 0 { // NaN or infinite
-				v[l] = last[l]
-				if ch := k*stream.Lanes + l; ch < c.rows {
-					dst.MarkBad(ch, i)
+// run filters the columns x of tile k in place; seq is the index of the first.
+func (c *cascade) run(k int, seq int64, x [][stream.Lanes]float64, bad []uint8) {
+	for len(x) > 0 {
+		n := min(len(x), flushEvery-int(uint64(seq)%flushEvery))
+		if c.pending[k] != 0 {
+			n = c.begin(k, x[:n], bad)
+		}
+		biquad.Run(x[:n], c.coefs, c.state[k])
+		if seq += int64(n); seq%flushEvery == 0 {
+			biquad.Flush(c.state[k])
+		}
+		x, bad = x[n:], bad[n:]
+	}
+}
+
+// begin starts the pending lanes whose first sample is good and returns the number of
+// columns until the next lane starts.
+func (c *cascade) begin(k int, x [][stream.Lanes]float64, bad []uint8) int {
+	if now := c.pending[k] &^ bad[0]; now != 0 {
+		c.start(k, &x[0], now)
+		c.pending[k] &^= now
+	}
+	for i := 1; i < len(x); i++ {
+		if c.pending[k]&^bad[i] != 0 {
+			return i
+		}
+	}
+	return len(x)
+}
+
+// clean copies tile k and puts the last good value, marked bad, where a sample is no
+// measurement. It leaves the newest value in last.
+func clean(dst, src *stream.Chunk, k int, last *[stream.Lanes]float64) {
+	from, to := src.Tile(k), dst.Tile(k)
+	if !biquad.Copy(to, from) {
+		for i := range to {
+			for l, v := range to[i] {
+				if math.Abs(v) <= biquad.Limit {
+					last[l] = v
+					continue
 				}
+				to[i][l] = last[l]
+				dst.MarkBad(k*stream.Lanes+l, i)
 			}
 		}
-		to[i] = v
-		*last = v
+	}
+	if len(to) > 0 {
+		*last = to[len(to)-1]
 	}
 }
 
-// start sets the steady state for a constant input x.
-func (c *cascade) start(k int, x *[stream.Lanes]float64) {
+// start sets the steady state for a constant input x in some lanes.
+func (c *cascade) start(k int, x *[stream.Lanes]float64, lanes uint8) {
 	for l, v := range x {
-		for s := range c.sections {
-			q := &c.sections[s]
-			g := 0.0
-			if den := 1 + q.A1 + q.A2; den != 0 {
-				g = (q.B0 + q.B1 + q.B2) / den
-			}
-			y := g * v
-			c.state[k][s].s1[l] = y - float64(q.B0*v)
-			c.state[k][s].s2[l] = float64(q.B2*v) - float64(q.A2*y)
-			v = y
+		if lanes&(1<<l) == 0 {
+			continue
+		}
+		for s := range c.coefs {
+			q := &c.state[k][s]
+			q[0][l], q[1][l], v = steady(&c.coefs[s], v)
 		}
 	}
 }
 
-// run passes a tile through one section in place. The conversions keep the compiler
-// from fusing multiplications and additions.
-func run(q *Section, p *pair, x [][stream.Lanes]float64) {
-	b0, b1, b2, a1, a2 := q.B0, q.B1, q.B2, q.A1, q.A2
-	for l := range stream.Lanes { // one lane at a time keeps its state in registers
-		s1, s2 := p.s1[l], p.s2[l]
-		for i := range x {
-			v := x[i][l]
-			y := float64(b0*v) + s1
-			s1 = float64(float64(b1*v)-float64(a1*y)) + s2
-			s2 = float64(b2*v) - float64(a2*y)
-			x[i][l] = y
-		}
-		p.s1[l], p.s2[l] = s1, s2
+// steady returns the state and the output of a section in which a constant v has
+// been for ever: y = v (b0+b1+b2)/(1+a1+a2).
+func steady(q *biquad.Coefficients, v float64) (s1, s2, y float64) {
+	if den := 1 + q[3] + q[4]; den != 0 {
+		y = (q[0] + q[1] + q[2]) / den * v
 	}
-}
-
-func flush(p *pair) {
-	for l := range p.s1 {
-		if math.Abs(p.s1[l]) < denormal {
-			p.s1[l] = 0
-		}
-		if math.Abs(p.s2[l]) < denormal {
-			p.s2[l] = 0
-		}
-	}
+	return y - float64(q[0]*v), float64(q[2]*v) - float64(q[4]*y), y
 }
 
 func (c *cascade) snapshot(dst []byte) []byte {
 	w := stream.StateWriter{Buf: dst}
-	w.Bool(c.fresh)
+	w.Bytes(c.pending)
 	w.Tiles(c.last)
 	for k := range c.state {
 		for s := range c.state[k] {
-			w.Tiles([][stream.Lanes]float64{c.state[k][s].s1, c.state[k][s].s2})
+			w.Tiles(c.state[k][s][:])
 		}
 	}
 	return w.Buf
@@ -147,14 +147,16 @@ func (c *cascade) snapshot(dst []byte) []byte {
 
 func (c *cascade) restore(b []byte) error {
 	r := stream.StateReader{Buf: b}
-	c.fresh = r.Bool()
+	c.read(&r)
+	return r.Err()
+}
+
+func (c *cascade) read(r *stream.StateReader) {
+	r.Bytes(c.pending)
 	r.Tiles(c.last)
 	for k := range c.state {
 		for s := range c.state[k] {
-			var two [2][stream.Lanes]float64
-			r.Tiles(two[:])
-			c.state[k][s] = pair{two[0], two[1]}
+			r.Tiles(c.state[k][s][:])
 		}
 	}
-	return r.Err()
 }
