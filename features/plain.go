@@ -1,5 +1,7 @@
 package features
 
+import "math"
+
 // The kernels in this file are the reference: assembly gives the same bits. No
 // product is fused with a sum, and every sum has one order.
 
@@ -70,5 +72,89 @@ func addRowsPlain(a, b []vec) {
 		x[5] += y[5]
 		x[6] += y[6]
 		x[7] += y[7]
+	}
+}
+
+// crossProductPlain adds sum_k conj(x_k) y_k of eight by eight channels: row i of x,
+// lane j of y; x and y hold a real and an imaginary row per term.
+func crossProductPlain(dst *[16]vec, x, y []vec) {
+	y = y[:len(x)]
+	for i := range 8 {
+		re, im := &dst[i], &dst[8+i]
+		for k := 0; k+1 < len(x); k += 2 {
+			a, b := x[k][i], x[k+1][i]
+			c, d := &y[k], &y[k+1]
+			for l := range c {
+				re[l] += float64(a*c[l]) + float64(b*d[l])
+				im[l] += float64(a*d[l]) - float64(b*c[l])
+			}
+		}
+	}
+}
+
+// crossMagnitudePlain adds |sum_k conj(x_k) y_k| times row weight times lane weight.
+func crossMagnitudePlain(dst *[8]vec, x, y []vec, row, lane *vec) {
+	y = y[:len(x)]
+	for i := range 8 {
+		var re, im vec
+		for k := 0; k+1 < len(x); k += 2 {
+			a, b := x[k][i], x[k+1][i]
+			c, d := &y[k], &y[k+1]
+			for l := 0; l < 8; l += 4 {
+				c0, c1, c2, c3 := c[l], c[l+1], c[l+2], c[l+3]
+				d0, d1, d2, d3 := d[l], d[l+1], d[l+2], d[l+3]
+				re[l] += float64(a*c0) + float64(b*d0)
+				re[l+1] += float64(a*c1) + float64(b*d1)
+				re[l+2] += float64(a*c2) + float64(b*d2)
+				re[l+3] += float64(a*c3) + float64(b*d3)
+				im[l] += float64(a*d0) - float64(b*c0)
+				im[l+1] += float64(a*d1) - float64(b*c1)
+				im[l+2] += float64(a*d2) - float64(b*c2)
+				im[l+3] += float64(a*d3) - float64(b*c3)
+			}
+		}
+		w, out := row[i], &dst[i]
+		for l := range out {
+			out[l] += float64(math.Sqrt(float64(re[l]*re[l])+float64(im[l]*im[l])) * float64(w*lane[l]))
+		}
+	}
+}
+
+// lagSumsPlain adds, over the terms of crossProduct, Im, |Im|, Im^2 and the sign of Im.
+func lagSumsPlain(dst *[32]vec, x, y []vec) {
+	y = y[:len(x)]
+	for i := range 8 {
+		sum, abs, squares, sign := &dst[i], &dst[8+i], &dst[16+i], &dst[24+i]
+		for k := 0; k+1 < len(x); k += 2 {
+			a, b := x[k][i], x[k+1][i]
+			c, d := &y[k], &y[k+1]
+			for l := range c {
+				im := float64(a*d[l]) - float64(b*c[l])
+				sum[l] += im
+				abs[l] += math.Abs(im)
+				squares[l] += float64(im * im)
+				if im > 0 {
+					sign[l]++
+				} else if im < 0 {
+					sign[l]--
+				}
+			}
+		}
+	}
+}
+
+// unitsPlain is dst = bin/|bin|, 0 for an empty bin.
+func unitsPlain(dst, bins []vec) {
+	bins = bins[:len(dst)]
+	for b := 0; b+1 < len(dst); b += 2 {
+		re, im := &bins[b], &bins[b+1]
+		for l := range re {
+			m := math.Sqrt(float64(re[l]*re[l]) + float64(im[l]*im[l]))
+			if m > 0 {
+				dst[b][l], dst[b+1][l] = re[l]/m, im[l]/m
+			} else {
+				dst[b][l], dst[b+1][l] = 0, 0
+			}
+		}
 	}
 }

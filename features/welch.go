@@ -42,6 +42,7 @@ type spectra struct {
 	scale                 float64 // 1/(fs sum w^2)
 	cLo, cHi              int     // bins whose complex values are wanted
 	pLo, pHi              int     // bins whose powers are wanted
+	wantUnit              bool
 
 	tiles int
 	grid  int // segments start at first + multiples of grid, counted in columns of the stream
@@ -49,6 +50,7 @@ type spectra struct {
 	tags  []int64 // start column of the segment a slot holds, -1 = none
 	slots []int   // slot of each segment of the current window, oldest first
 	cross []vec   // slots x tiles x 2 (cHi-cLo)
+	unit  []vec   // like cross: spectra divided by their magnitude, when wanted
 	power []vec   // slots x tiles x (pHi-pLo)
 	plan  *fft.Plan
 	bins  []vec
@@ -171,6 +173,9 @@ func (s *spectra) alloc(p *Plan) {
 	}
 	s.tags, s.slots = make([]int64, slots), make([]int, s.count)
 	s.cross = make([]vec, slots*s.tiles*2*(s.cHi-s.cLo))
+	if s.wantUnit {
+		s.unit = make([]vec, len(s.cross))
+	}
 	s.power = make([]vec, slots*s.tiles*(s.pHi-s.pLo))
 	s.plan = fft.NewPlan(s.points)
 	s.bins = make([]vec, 2*s.plan.Bins())
@@ -221,6 +226,9 @@ func (s *spectra) transform(slot, tile int, x []vec) {
 	bins := s.bins[:2*(hi-lo)]
 	s.plan.Transform(bins, lo, hi)
 	copy(s.spectrum(slot, tile), bins[2*max(0, s.cLo-lo):])
+	if s.wantUnit {
+		units(s.unitSpectrum(slot, tile), s.spectrum(slot, tile))
+	}
 	if n := s.pHi - s.pLo; n > 0 {
 		at := (slot*s.tiles + tile) * n
 		powers(s.power[at:at+n], bins[2*(s.pLo-lo):])
@@ -233,6 +241,13 @@ func (s *spectra) spectrum(slot, tile int) []vec {
 	n := 2 * (s.cHi - s.cLo)
 	at := (slot*s.tiles + tile) * n
 	return s.cross[at : at+n]
+}
+
+// unitSpectrum is spectrum with every bin divided by its magnitude.
+func (s *spectra) unitSpectrum(slot, tile int) []vec {
+	n := 2 * (s.cHi - s.cLo)
+	at := (slot*s.tiles + tile) * n
+	return s.unit[at : at+n]
 }
 
 // trend returns the line offset + slope*i that detrending subtracts.
