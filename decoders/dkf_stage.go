@@ -119,13 +119,14 @@ func (k *DKF) Fit(ctx context.Context, rows *Rows, progress func(done, total int
 
 	var where []int // rows of the residuals
 	var res [][]float64
+	var f regression
 	if k.Residuals == "leave-one-out" {
-		res, err = k.leaveOneOut(ctx, x, z)
+		res, f, err = k.leaveOneOut(ctx, x, z)
 		for i := range res {
 			where = append(where, i)
 		}
 	} else {
-		res, where, err = k.holdOut(ctx, x, z, rows.Group, half(progress, 0))
+		res, where, f, err = k.holdOut(ctx, x, z, rows.Group, half(progress, 0))
 	}
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func (k *DKF) Fit(ctx context.Context, rows *Rows, progress func(done, total int
 		f := q.file()
 		m.KernelQ = &f
 	}
-	f, err := k.regress(ctx, x, z, rows.Group, half(progress, 1))
+	f, err = k.regress(ctx, x, z, rows.Group, f, half(progress, 1))
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func blocks(n int, group []int) []int {
 	return out
 }
 
-func (k *DKF) holdOut(ctx context.Context, x, z [][]float64, group []int, progress func(done, total int)) (res [][]float64, where []int, err error) {
+func (k *DKF) holdOut(ctx context.Context, x, z [][]float64, group []int, progress func(done, total int)) (res [][]float64, where []int, f regression, err error) {
 	var train []int
 	var trainGroup []int
 	for t, b := range blocks(len(x), group) {
@@ -254,11 +255,11 @@ func (k *DKF) holdOut(ctx context.Context, x, z [][]float64, group []int, progre
 		}
 	}
 	if len(where) < 10*len(z[0]) {
-		return nil, nil, fmt.Errorf("only %d rows to learn Q from: record more, or set residuals to leave-one-out", len(where))
+		return nil, nil, nil, fmt.Errorf("only %d rows to learn Q from: record more, or set residuals to leave-one-out", len(where))
 	}
-	f, err := k.regress(ctx, pick(x, train), pick(z, train), trainGroup, progress)
+	f, err = k.regress(ctx, pick(x, train), pick(z, train), trainGroup, nil, progress)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	r, _ := f.(recurrent)
 	held := make(map[int]bool, len(where))
@@ -282,19 +283,19 @@ func (k *DKF) holdOut(ctx context.Context, x, z [][]float64, group []int, progre
 		}
 		res = append(res, e)
 	}
-	return res, where, nil
+	return res, where, f, nil
 }
 
-func (k *DKF) leaveOneOut(ctx context.Context, x, z [][]float64) ([][]float64, error) {
-	f, err := k.regress(ctx, x, z, nil, nil)
+func (k *DKF) leaveOneOut(ctx context.Context, x, z [][]float64) ([][]float64, regression, error) {
+	fitted, err := k.regress(ctx, x, z, nil, nil, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	res := make([][]float64, len(x))
 	for t := range res {
 		res[t] = make([]float64, len(z[t]))
 	}
-	switch f := f.(type) {
+	switch f := fitted.(type) {
 	case *NadarayaWatson:
 		for t := range x {
 			f.predict(res[t], x[t], f.s2, t)
@@ -304,26 +305,29 @@ func (k *DKF) leaveOneOut(ctx context.Context, x, z [][]float64) ([][]float64, e
 		}
 	case *GaussianProcess:
 		if len(x) > f.limit() {
-			return nil, fmt.Errorf("leave-one-out of %d rows, but the process keeps %d; use holdout residuals or more points", len(x), f.limit())
+			return nil, nil, fmt.Errorf("leave-one-out of %d rows, but the process keeps %d; use holdout residuals or more points", len(x), f.limit())
 		}
 		for j := range z[0] {
 			r, _, err := f.LeaveOneOut(j, x, z)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			for t := range r {
 				res[t][j] = r[t]
 			}
 		}
 	}
-	return res, nil
+	return res, fitted, nil
 }
 
-// regress fits f.
-func (k *DKF) regress(ctx context.Context, x, z [][]float64, group []int, progress func(done, total int)) (regression, error) {
+// regress fits f, with the hyper-parameters of an earlier fit when there is one.
+func (k *DKF) regress(ctx context.Context, x, z [][]float64, group []int, like regression, progress func(done, total int)) (regression, error) {
 	switch k.F {
 	case DKFNW:
 		f := &NadarayaWatson{Bandwidth: k.Bandwidth}
+		if l, ok := like.(*NadarayaWatson); ok {
+			f.Bandwidth = l.s2
+		}
 		return f, f.Fit(ctx, x, z, progress)
 	case DKFMLP:
 		f := &MLP{Hidden: k.Hidden, L2: k.L2, Seed: k.Seed}
@@ -338,6 +342,9 @@ func (k *DKF) regress(ctx context.Context, x, z [][]float64, group []int, progre
 		return fitSpikingRegression(ctx, k, x, z, group, progress)
 	}
 	f := &GaussianProcess{Points: k.Points}
+	if l, ok := like.(*GaussianProcess); ok {
+		f.like = l.outs
+	}
 	switch k.F {
 	case DKFSparseGP:
 		if f.Inducing = k.Inducing; f.Inducing == 0 {

@@ -22,7 +22,7 @@ func (m *nonlinear) check() error {
 		return err
 	}
 	if !dense.Cholesky(m.r.Clone(), m.r) {
-		return errors.New("R is not positive definite: remove features that are constant or copies of each other")
+		return errors.New("noise covariance R is not positive definite: remove features that are constant or copies of each other")
 	}
 	return nil
 }

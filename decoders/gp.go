@@ -34,6 +34,8 @@ type GaussianProcess struct {
 	LengthScale, SignalVariance, NoiseVariance float64
 	HyperPoints                                int
 
+	like []gpOutput // take the hyper-parameters of these outputs
+
 	n     int
 	x     []float64 // m × n support points
 	outs  []gpOutput
@@ -59,22 +61,22 @@ func (g *GaussianProcess) file() gpFile {
 
 func (g *GaussianProcess) load(f *gpFile) error {
 	if f.Kernel != KernelRBF && f.Kernel != KernelMK {
-		return fmt.Errorf("Gaussian process: kernel %q; known are %s and %s", f.Kernel, KernelRBF, KernelMK)
+		return fmt.Errorf("process: kernel %q; known are %s and %s", f.Kernel, KernelRBF, KernelMK)
 	}
 	x, err := dense.From(f.X)
 	if err != nil {
-		return fmt.Errorf("Gaussian process: points: %w", err)
+		return fmt.Errorf("process: points: %w", err)
 	}
 	if len(f.Outputs) == 0 {
-		return errors.New("Gaussian process: no outputs")
+		return errors.New("process: no outputs")
 	}
 	for i, o := range f.Outputs {
 		if len(o.Alpha) != x.R || !(o.LengthScale > 0) || !(o.SignalVariance > 0) {
-			return fmt.Errorf("Gaussian process: output %d has %d weights for %d points, length %g, variance %g", i+1, len(o.Alpha), x.R, o.LengthScale, o.SignalVariance)
+			return fmt.Errorf("process: output %d has %d weights for %d points, length %g, variance %g", i+1, len(o.Alpha), x.R, o.LengthScale, o.SignalVariance)
 		}
 		for _, v := range o.Alpha {
 			if v-v != 0 {
-				return fmt.Errorf("Gaussian process: output %d has a weight that is not a number", i+1)
+				return fmt.Errorf("process: output %d has a weight that is not a number", i+1)
 			}
 		}
 	}
@@ -120,7 +122,9 @@ func (g *GaussianProcess) Fit(ctx context.Context, x, z [][]float64, progress fu
 	outs := make([]gpOutput, d)
 	for j := range outs {
 		outs[j] = gpOutput{LengthScale: g.LengthScale, SignalVariance: g.SignalVariance, NoiseVariance: g.NoiseVariance}
-		if g.LengthScale == 0 {
+		if len(g.like) == d {
+			outs[j] = g.like[j]
+		} else if g.LengthScale == 0 {
 			if err := g.maximiseEvidence(ctx, &outs[j], x, column(z, j)); err != nil {
 				return fmt.Errorf("output %d: %w", j+1, err)
 			}
@@ -348,14 +352,45 @@ func (g *GaussianProcess) Variance(output int, x, xs [][]float64) ([]float64, er
 	return out, nil
 }
 
+// pairs returns the squared distances of all pairs i ≤ j, for the RBF kernel.
+func (g *GaussianProcess) pairs(x [][]float64) []float64 {
+	if g.kernel() != KernelRBF {
+		return nil
+	}
+	var out []float64
+	for i := range x {
+		for j := i; j < len(x); j++ {
+			out = append(out, dense.Distance2(x[i], x[j]))
+		}
+	}
+	return out
+}
+
 // evidence returns the log marginal likelihood and, with grad non-nil, its gradient
-// by log ℓ, log σ_f² and log σ_n².
-func (g *GaussianProcess) evidence(o *gpOutput, x [][]float64, z, grad []float64) (float64, error) {
-	c, err := factor(g.gram(o, x))
+// by log ℓ, log σ_f² and log σ_n². d2 is what pairs(x) returned.
+func (g *GaussianProcess) evidence(o *gpOutput, x [][]float64, d2, z, grad []float64) (float64, error) {
+	m := len(x)
+	k, slopes := mat.NewSymDense(m, nil), make([]float64, 0, m*(m+1)/2)
+	inv2 := 1 / (o.LengthScale * o.LengthScale)
+	for i := range m {
+		for j := i; j < m; j++ {
+			var v, slope float64
+			if d2 != nil {
+				e := d2[len(slopes)] * inv2
+				v = o.SignalVariance * math.Exp(-0.5*e)
+				slope = v * e
+			} else {
+				v = o.k(KernelMK, x[i], x[j], &slope)
+			}
+			slopes = append(slopes, slope)
+			k.SetSym(i, j, v)
+		}
+		k.SetSym(i, i, k.At(i, i)+o.NoiseVariance)
+	}
+	c, err := factor(k)
 	if err != nil {
 		return math.Inf(-1), err
 	}
-	m := len(x)
 	a := mat.NewVecDense(m, nil)
 	if err := c.SolveVecTo(a, mat.NewVecDense(m, z)); err != nil {
 		return math.Inf(-1), err
@@ -369,17 +404,19 @@ func (g *GaussianProcess) evidence(o *gpOutput, x [][]float64, z, grad []float64
 		return math.Inf(-1), err
 	}
 	clear(grad)
+	at := 0
 	for i := range m {
 		for j := i; j < m; j++ {
-			var slope float64
-			k := o.k(g.kernel(), x[i], x[j], &slope)
+			v := k.At(i, j)
 			q := a.AtVec(i)*a.AtVec(j) - inv.At(i, j) // each pair counts twice, times ½
 			if i == j {
 				q *= 0.5
+				v -= o.NoiseVariance
 				grad[2] += q * o.NoiseVariance
 			}
-			grad[0] += q * slope
-			grad[1] += q * k
+			grad[0] += q * slopes[at]
+			grad[1] += q * v
+			at++
 		}
 	}
 	return l, nil
@@ -407,6 +444,7 @@ func (g *GaussianProcess) maximiseEvidence(ctx context.Context, o *gpOutput, x [
 		far /= float64(len(x[0]))
 	}
 	start := []float64{0.5 * math.Log(far), math.Log(power), math.Log(0.3 * power)}
+	d2 := g.pairs(x)
 	try := gpOutput{}
 	set := func(p []float64) bool {
 		for i, v := range p {
@@ -422,18 +460,18 @@ func (g *GaussianProcess) maximiseEvidence(ctx context.Context, o *gpOutput, x [
 			if !set(p) {
 				return math.Inf(1)
 			}
-			l, _ := g.evidence(&try, x, z, nil)
+			l, _ := g.evidence(&try, x, d2, z, nil)
 			return -l / float64(len(x))
 		},
 		Grad: func(grad, p []float64) {
 			set(p)
-			g.evidence(&try, x, z, grad)
+			g.evidence(&try, x, d2, z, grad)
 			for i := range grad {
 				grad[i] /= -float64(len(x))
 			}
 		},
 	}, append([]float64(nil), start...), &optimize.Settings{
-		MajorIterations: 40, Converger: &optimize.FunctionConverge{Relative: 1e-6, Absolute: 1e-6, Iterations: 3},
+		MajorIterations: 30, Converger: &optimize.FunctionConverge{Absolute: 1e-4, Iterations: 2},
 		Recorder: stepRecorder{ctx: ctx},
 	}, &optimize.LBFGS{})
 	if ctx.Err() != nil {

@@ -56,7 +56,7 @@ func TestGPGolden(t *testing.T) {
 	var lml []float64
 	res := make([][]float64, len(x))
 	for j := range 2 {
-		l, err := rbf.evidence(&rbf.outs[j], x, column(z, j), nil)
+		l, err := rbf.evidence(&rbf.outs[j], x, rbf.pairs(x), column(z, j), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestGPEvidence(t *testing.T) {
 			return &gpOutput{LengthScale: math.Exp(p[0]), SignalVariance: math.Exp(p[1]), NoiseVariance: math.Exp(p[2])}
 		}
 		grad := make([]float64, 3)
-		start, err := g.evidence(at(p), x, y, grad)
+		start, err := g.evidence(at(p), x, g.pairs(x), y, grad)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,9 +133,9 @@ func TestGPEvidence(t *testing.T) {
 			const h = 1e-5
 			q := append([]float64(nil), p...)
 			q[i] += h
-			up, _ := g.evidence(at(q), x, y, nil)
+			up, _ := g.evidence(at(q), x, g.pairs(x), y, nil)
 			q[i] -= 2 * h
-			down, _ := g.evidence(at(q), x, y, nil)
+			down, _ := g.evidence(at(q), x, g.pairs(x), y, nil)
 			if num := (up - down) / (2 * h); math.Abs(num-grad[i]) > 1e-5*(1+math.Abs(num)) {
 				t.Errorf("%s: derivative %d is %v, differences say %v", kernel, i, grad[i], num)
 			}
@@ -144,7 +144,7 @@ func TestGPEvidence(t *testing.T) {
 		if err := g.maximiseEvidence(context.Background(), o, x, y); err != nil {
 			t.Fatal(err)
 		}
-		if best, _ := g.evidence(o, x, y, nil); best <= start {
+		if best, _ := g.evidence(o, x, g.pairs(x), y, nil); best <= start {
 			t.Errorf("%s: maximised evidence %v is no better than %v", kernel, best, start)
 		}
 	}

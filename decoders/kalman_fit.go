@@ -166,7 +166,7 @@ func columnMeans(z [][]float64) []float64 {
 // checkNoise wants a process noise without negative directions and a proper prior.
 func checkNoise(w, s *dense.M) error {
 	if !dense.Cholesky(s.Clone(), s) {
-		return errors.New("S is not positive definite: a target is constant, or a combination of others")
+		return errors.New("prior covariance S is not positive definite: a target is constant, or a combination of others")
 	}
 	e := w.Clone()
 	dense.Symmetrize(e)

@@ -208,23 +208,13 @@ func (k *track) Reset() {
 // and its outputs are marked.
 func (k *track) Process(dst, src *stream.Chunk) {
 	dst.Follow(src)
-	if dst.Rows() == src.Rows() {
-		for i := range dst.Tiles() {
-			clear(dst.Bad(i))
-		}
-	}
-	dst.Flags &^= stream.Bad
+	unmark(dst)
 	if src.Flags.Broken() {
 		k.Reset()
 	}
 	for i := range src.Len {
 		src.Column(k.raw, i)
-		ok := k.c.features(k.x, k.raw, k.limit)
-		if src.Flags&stream.Bad != 0 {
-			for tile := range src.Tiles() {
-				ok = ok && src.Bad(tile)[i] == 0
-			}
-		}
+		ok := k.c.features(k.x, k.raw, k.limit) && !columnMarked(src, i)
 		if ok {
 			k.t.update(k.x)
 		} else {
@@ -235,9 +225,9 @@ func (k *track) Process(dst, src *stream.Chunk) {
 				v += k.c.Offset[o]
 			}
 			dst.Set(o, i, v)
-			if !ok {
-				dst.MarkBad(o, i)
-			}
+		}
+		if !ok {
+			markColumn(dst, i)
 		}
 		fell, innovation := k.t.health()
 		k.rate -= k.forget * k.rate

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"neurostream/decoders/internal/dense"
@@ -17,17 +19,24 @@ import (
 // vectors reads one file of testdata/ml; see the README there.
 func vectors(t testing.TB, name string, dst any) {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "ml", name+".json.gz"))
+	readJSON(t, filepath.Join("testdata", "ml", name+".json.gz"), dst)
+}
+
+func readJSON(t testing.TB, path string, dst any) {
+	t.Helper()
+	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err == nil {
-		err = json.NewDecoder(z).Decode(dst)
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
 	}
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+	if err := json.NewDecoder(r).Decode(dst); err != nil {
+		t.Fatalf("%s: %v", path, err)
 	}
 }
 

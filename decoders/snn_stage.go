@@ -1,0 +1,305 @@
+package decoders
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"neurostream/stream"
+)
+
+// SNN is a spiking network as a decoder: each column is one time step (or Steps of
+// them), state carries over from column to column, and a start, restart or Reset
+// clears it. Trained on classes it puts out one probability row per class, the
+// softmax of the read-out; trained on target values it puts out kinematics. With
+// Logits the rows are the read-out itself, for a stopper that accumulates.
+//
+// A training sequence is a run of rows of the same group, in order of time; rows
+// without groups are one sequence per 50 rows. A column with an unusable row is taken
+// as all zeros (the training mean), and its outputs are marked.
+//
+// Cost per column: one addition per spike and target neuron, 64·n for the first layer
+// on direct currents.
+type SNN struct {
+	Training
+	Encoder  string  // "direct" (default), "delta", "step-forward" or "threshold", on z-scores
+	Step     float64 // of the encoder, in standard deviations; 0 = 0.5
+	Steps    int     // network steps per column; 0 = 1
+	Logits   bool    // put out the read-out instead of probabilities
+	Raw      bool    // rows are centred and scaled already; default: z-score with the training rows
+	Saturate float64 // clip z-scores at ± this; 0 = 3, negative = never; ignored when Raw
+
+	model *snnFile
+	c     conditioning
+	net   *Network
+	enc   *encoder
+	limit float64
+
+	raw, x, cur, o, y []float64
+}
+
+var _ Fitter = (*SNN)(nil)
+
+type snnFile struct {
+	Format int    `json:"format"`
+	Kind   string `json:"kind"`
+	conditioning
+	Classes []string        `json:"classes,omitempty"`
+	Encoder string          `json:"encoder"`
+	Step    float64         `json:"step"`
+	Steps   int             `json:"steps"`
+	Network json.RawMessage `json:"network"`
+}
+
+// Fit trains the network; progress counts epochs.
+func (k *SNN) Fit(ctx context.Context, rows *Rows, progress func(done, total int)) error {
+	limit, err := saturation(k.Saturate)
+	if err != nil {
+		return err
+	}
+	enc, err := newEncoder(k.Encoder, k.Step, rows.Header.Rows())
+	if err != nil {
+		return err
+	}
+	if k.Steps < 0 || k.Steps > 64 {
+		return fmt.Errorf("steps %d per column: give 1 to 64", k.Steps)
+	}
+	labelled := *rows
+	classes := 0
+	if rows.Target == nil {
+		if classes = len(rows.Classes); classes < 2 {
+			return fmt.Errorf("%d classes: a classifier needs at least two", classes)
+		}
+		if len(rows.Y) != len(rows.X) {
+			return fmt.Errorf("%d labels for %d rows", len(rows.Y), len(rows.X))
+		}
+		labelled.Target, labelled.Targets = make([][]float64, len(rows.X)), make([]stream.Channel, classes)
+		for t, y := range rows.Y {
+			if y < 0 || y >= classes {
+				return fmt.Errorf("row %d has class %d of %d", t+1, y, classes)
+			}
+			labelled.Target[t] = make([]float64, classes)
+		}
+		for i, name := range rows.Classes {
+			labelled.Targets[i] = stream.Channel{Label: name}
+		}
+	}
+	c, err := learnConditioning(&labelled, k.Raw)
+	if err != nil {
+		return err
+	}
+	if classes > 0 {
+		c.Offset = nil
+		for i := range c.Output {
+			c.Output[i].Type = TypeProbability
+		}
+	}
+	x, z := c.apply(&labelled, limit)
+	seqs, err := sequences(x, z, rows.Y, rows.Group, classes, max(1, k.Steps), enc)
+	if err != nil {
+		return err
+	}
+	f, err := train(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
+	if err != nil {
+		return err
+	}
+	net, err := f.Build()
+	if err != nil {
+		return err
+	}
+	raw, err := net.Save()
+	if err != nil {
+		return err
+	}
+	k.model = &snnFile{
+		Format: 1, Kind: "snn", conditioning: c, Classes: slices.Clone(rows.Classes),
+		Encoder: enc.kind, Step: enc.step, Steps: max(1, k.Steps), Network: raw,
+	}
+	if classes == 0 {
+		k.model.Classes = nil
+	}
+	return nil
+}
+
+// sequences cuts conditioned rows into encoded training sequences.
+func sequences(x, z [][]float64, y, group []int, classes, steps int, enc *encoder) ([]sequence, error) {
+	var out []sequence
+	seen := make([]bool, classes)
+	for t := range x {
+		first := t == 0
+		if !first && group != nil {
+			first = group[t] != group[t-1]
+		} else if !first {
+			first = t%50 == 0
+		}
+		if classes > 0 && !first && y[t] != y[t-1] {
+			first = true
+		}
+		if first {
+			out = append(out, sequence{})
+			enc.reset()
+		}
+		q := &out[len(out)-1]
+		if classes > 0 {
+			q.class = y[t]
+			seen[y[t]] = true
+		}
+		e := make([]float64, len(x[t]))
+		enc.encode(e, x[t])
+		for range steps {
+			q.x, q.z = append(q.x, e), append(q.z, z[t])
+		}
+	}
+	for i, s := range seen {
+		if !s {
+			return nil, fmt.Errorf("class %d of %d has no training rows: a classifier needs examples of every class", i+1, classes)
+		}
+	}
+	return out, nil
+}
+
+// SaveModel returns network and conditioning.
+func (k *SNN) SaveModel() (json.RawMessage, error) {
+	if k.model == nil {
+		return nil, ErrUntrained
+	}
+	return json.Marshal(k.model)
+}
+
+// LoadModel sets them after checking; the network's probe is run.
+func (k *SNN) LoadModel(raw json.RawMessage) error {
+	m := new(snnFile)
+	if err := decodeModel(raw, "snn", m); err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	k.model = m
+	return nil
+}
+
+func (m *snnFile) check() error {
+	if err := m.validate(); err != nil {
+		return err
+	}
+	net, err := ReadNetwork(m.Network)
+	if err != nil {
+		return err
+	}
+	if in, out := net.Dims(); in != len(m.Rows) || out != len(m.Output) {
+		return fmt.Errorf("the network maps %d inputs to %d outputs, the model names %d rows and %d outputs", in, out, len(m.Rows), len(m.Output))
+	}
+	if m.Steps < 1 || m.Steps > 64 {
+		return fmt.Errorf("the model takes %d steps per column; allowed are 1 to 64", m.Steps)
+	}
+	if len(m.Classes) > 0 && len(m.Classes) != len(m.Output) {
+		return errors.New("the model's classes and outputs differ")
+	}
+	_, err = newEncoder(m.Encoder, m.Step, len(m.Rows))
+	return err
+}
+
+// Open builds the network for the stream.
+func (k *SNN) Open(in stream.Header) (stream.Header, error) {
+	if k.model == nil {
+		return stream.Header{}, ErrUntrained
+	}
+	var err error
+	if k.limit, err = saturation(k.Saturate); err != nil {
+		return stream.Header{}, err
+	}
+	if err := in.Validate(); err != nil {
+		return stream.Header{}, err
+	}
+	k.c = k.model.conditioning
+	if err := k.c.fits(&in); err != nil {
+		return stream.Header{}, err
+	}
+	if k.net, err = ReadNetwork(k.model.Network); err != nil {
+		return stream.Header{}, err
+	}
+	n, d := len(k.c.Rows), len(k.c.Output)
+	if k.enc, err = newEncoder(k.model.Encoder, k.model.Step, n); err != nil {
+		return stream.Header{}, err
+	}
+	k.raw, k.x, k.cur, k.o, k.y = make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, d), make([]float64, d)
+	out := in
+	out.Channels = slices.Clone(k.c.Output)
+	if k.Logits && k.model.Classes != nil {
+		for i := range out.Channels {
+			out.Channels[i].Type = "logit"
+		}
+	}
+	return out, nil
+}
+
+// Network returns the running network, for counting operations; nil before Open.
+func (k *SNN) Network() *Network { return k.net }
+
+// Reset returns to the state after Open. Sessions call it at a cue when trials are
+// decoded one by one.
+func (k *SNN) Reset() {
+	if k.net != nil {
+		k.net.Reset()
+		k.enc.reset()
+	}
+}
+
+// Process steps the network once (or Steps times) per column.
+func (k *SNN) Process(dst, src *stream.Chunk) {
+	dst.Follow(src)
+	unmark(dst)
+	if src.Flags.Broken() {
+		k.Reset()
+	}
+	probability := k.model.Classes != nil && !k.Logits
+	for i := range src.Len {
+		src.Column(k.raw, i)
+		ok := k.c.features(k.x, k.raw, k.limit) && !columnMarked(src, i)
+		if ok {
+			k.enc.encode(k.cur, k.x)
+		} else {
+			clear(k.cur)
+		}
+		for range k.model.Steps {
+			k.net.Step(k.o, k.cur)
+		}
+		y := k.o
+		if probability {
+			temper(k.y, k.o, 1)
+			y = k.y
+		}
+		for j, v := range y {
+			if k.c.Offset != nil {
+				v += k.c.Offset[j]
+			}
+			dst.Set(j, i, v)
+		}
+		if !ok {
+			markColumn(dst, i)
+		}
+	}
+}
+
+// Snapshot appends the state.
+func (k *SNN) Snapshot(dst []byte) []byte {
+	w := stream.StateWriter{Buf: dst}
+	k.enc.snapshot(&w)
+	k.net.snapshot(&w)
+	return w.Buf
+}
+
+// Restore sets the state of an opened stage.
+func (k *SNN) Restore(state []byte) error {
+	r := stream.StateReader{Buf: state}
+	k.enc.restore(&r)
+	k.net.restore(&r)
+	if err := r.Err(); err != nil {
+		k.Reset()
+		return err
+	}
+	return nil
+}
