@@ -23,6 +23,7 @@ type smooth struct {
 	y    []float64
 	good []float64     // last finite input
 	seen int64         // columns since Open
+	call int           // calls of Process since Open
 	kept *stream.Chunk // for a stage that keeps what it must not
 }
 
@@ -55,7 +56,7 @@ func (s *smooth) Reset() {
 	s.kept = nil
 	if s.fault != "forgets to reset" {
 		clear(s.y)
-		s.seen = 0
+		s.seen, s.call = 0, 0
 	}
 }
 
@@ -76,6 +77,13 @@ func (s *smooth) Process(dst, src *stream.Chunk) {
 		}
 	case "stamps the future":
 		dst.T0 += 10e6
+	case "counts its calls":
+		s.call++
+		s.y[0] += float64(s.call)
+	case "is confused by empty chunks":
+		if src.Len == 0 {
+			clear(s.y)
+		}
 	case "says nothing":
 		dst.Resize(0)
 		return
@@ -180,6 +188,8 @@ var faults = []struct {
 	{"", nil},
 	{"looks ahead", []string{"blocks", "reset", "causal"}},
 	{"averages its block", []string{"blocks", "reset"}},
+	{"counts its calls", []string{"blocks", "reset"}},
+	{"is confused by empty chunks", []string{"blocks"}},
 	{"allocates", []string{"allocations"}},
 	{"changes its input", []string{"input untouched"}},
 	{"marks its input bad", []string{"input untouched"}},
