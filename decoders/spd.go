@@ -167,7 +167,7 @@ func (s *spd) mean(ctx context.Context, c []*dense.M, w []float64, metric string
 		total += weight(i)
 	}
 	n := s.n
-	m, one := dense.New(n, n), dense.New(n, n)
+	one := dense.New(n, n)
 	average := func(f func(dst, a *dense.M) bool) (*dense.M, error) {
 		sum := dense.New(n, n)
 		for i, a := range c {
@@ -181,6 +181,7 @@ func (s *spd) mean(ctx context.Context, c []*dense.M, w []float64, metric string
 		}
 		return sum, nil
 	}
+	var m *dense.M
 	var err error
 	switch metric {
 	case LogEuclid:

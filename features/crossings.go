@@ -29,7 +29,6 @@ type crossings struct {
 	inverse   []vec // bins x tiles: 1/sqrt(sum |X|^2), 0 without power
 	power     []vec // bins x tiles: sum |X|^2
 	level     vec   // 1/K in every lane
-	sums      pairSums
 	pooled    pairSums
 	done      bool
 	index     int64

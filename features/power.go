@@ -21,7 +21,6 @@ type Power struct {
 	a     float64
 	state []vec
 	next  int64 // column that continues, -1 = none
-	from  int
 }
 
 // Open implements Extractor.

@@ -159,13 +159,6 @@ func parseNumber(s string) (float64, error) {
 	return v, err
 }
 
-// shortOf returns the info without its description: what discovery answers.
-func (i *Info) shortOf() Info {
-	s := *i
-	s.Desc = nil
-	return s
-}
-
 // Describe returns one line for a person.
 func (i *Info) Describe() string {
 	rate := "irregular"

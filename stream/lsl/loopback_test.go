@@ -463,9 +463,7 @@ func TestGapByStamps(t *testing.T) {
 		if err := in.Pull(deadline(t, 5*time.Second), &b, 0); err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range b.Events {
-			gaps = append(gaps, e)
-		}
+		gaps = append(gaps, b.Events...)
 		want := int64(got)
 		if got >= 100 {
 			want += 50

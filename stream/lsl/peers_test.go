@@ -151,11 +151,11 @@ func benchInlet(v []string) error {
 
 // figures are what a process reports.
 type figures struct {
-	Ready                                bool
-	N, Jumps                             int
-	Seconds, CPU                         float64
-	P50, P90, P99, P999, Max             float64
-	inletCPU, perSecond, lost, pushesSec float64
+	Ready                     bool
+	N, Jumps                  int
+	Seconds, CPU              float64
+	P50, P90, P99, P999, Max  float64
+	inletCPU, perSecond, lost float64
 }
 
 type benchProcess struct {

@@ -96,7 +96,7 @@ func parameterOf(u *url.URL) (*parameters, string, error) {
 		name = u.Opaque
 	}
 	if u.User != nil || u.Path != "" && u.Path != "/" {
-		return nil, "", fmt.Errorf("lsl: the URL is lsl://NAME?..., without a path; write a name with slashes or @ as lsl://?name=...")
+		return nil, "", fmt.Errorf("lsl: the URL is lsl://NAME?key=value, without a path; write a name with slashes or @ as lsl://?name=NAME")
 	}
 	if name, err = url.PathUnescape(name); err != nil {
 		return nil, "", fmt.Errorf("lsl: name %q in the URL: %w", u.Host, err)
