@@ -386,10 +386,10 @@ func TestRestart(t *testing.T) {
 	other := info
 	other.Rate = 200
 	wrong := newOutlet(t, c, other)
-	waitFor(t, func() bool { // asked twice, so the first answer has been judged
-		wrong.answers.mu.Lock()
-		defer wrong.answers.mu.Unlock()
-		return wrong.answers.sent >= 2
+	waitFor(t, func() bool { // the refusal is noted
+		in.queue.mu.Lock()
+		defer in.queue.mu.Unlock()
+		return slices.ContainsFunc(in.queue.marks, func(m mark) bool { return m.event.Kind == stream.EventNote })
 	})
 	if in.Stats().State != "searching" {
 		t.Fatal("a stream of another rate was taken")

@@ -85,7 +85,7 @@ func (p *parameters) finish() error {
 
 func parameterOf(u *url.URL) (*parameters, string, error) {
 	if u.Scheme != "lsl" {
-		return nil, "", fmt.Errorf("lsl: the URL begins with %s:, not lsl:", u.Scheme)
+		return nil, "", fmt.Errorf("lsl: the URL has the scheme %s, not lsl", u.Scheme)
 	}
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
