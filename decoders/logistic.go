@@ -63,7 +63,7 @@ func (l *Logistic) settings() (c, idleC float64, err error) {
 	case !(c > 0) || math.IsInf(c, 0):
 		return 0, 0, fmt.Errorf("c %g: give a positive number, or 0 for 1", l.C)
 	case !(idleC > 0) || math.IsInf(idleC, 0):
-		return 0, 0, fmt.Errorf("idle C %g: give a positive number, or 0 for the same as c", l.IdleC)
+		return 0, 0, fmt.Errorf("idle c %g: give a positive number, or 0 for the same as c", l.IdleC)
 	case l.Penalty != "" && l.Penalty != "l2" && l.Penalty != "elasticnet":
 		return 0, 0, fmt.Errorf("penalty %q: choose l2 or elasticnet", l.Penalty)
 	case !(l.L1Ratio >= 0 && l.L1Ratio <= 1):
