@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/dsp/fourier"
+
+	"neurostream/stream/kernel"
 )
 
 func noise(n int, seed uint64) []Vec {
@@ -104,17 +106,20 @@ func TestNoAllocations(t *testing.T) {
 func BenchmarkRows(b *testing.B) {
 	for _, n := range []int{250, 256, 512, 1024} {
 		x := noise(n, 1)
-		p := NewPlan(n)
-		dst := make([]Vec, 2*p.Bins())
-		b.Run(fmt.Sprintf("lanes/n=%d", n), func(b *testing.B) {
-			for b.Loop() {
-				for range 8 {
-					p.Load(x, nil, &Vec{}, &Vec{})
-					p.Transform(dst, 0, p.Bins())
+		for _, level := range kernel.Supported() {
+			p := NewPlan(n)
+			p.level = level
+			dst := make([]Vec, 2*p.Bins())
+			b.Run(fmt.Sprintf("%v/n=%d", level, n), func(b *testing.B) {
+				for b.Loop() {
+					for range 8 {
+						p.Load(x, nil, &Vec{}, &Vec{})
+						p.Transform(dst, 0, p.Bins())
+					}
 				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/row")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/row")
+			})
+		}
 		g := fourier.NewFFT(n)
 		row, out := make([]float64, n), make([]complex128, n/2+1)
 		b.Run(fmt.Sprintf("gonum/n=%d", n), func(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/dsp/fourier"
 
 	"neurostream/stream"
+	"neurostream/stream/kernel"
 )
 
 // Vec is one value of each of the eight lanes.
@@ -24,21 +25,28 @@ type Plan struct {
 	n      int // real points
 	m      int // complex points: n/2 when n is even, else n
 	packed bool
+	level  kernel.Set
 	work   []Vec   // 2m rows: real part, imaginary part
 	stages []stage // outermost first
 	rev    []int32 // place of frequency f in work
 	post   []float64
-	spare  []Vec // butterflies of a general radix
+	whole  int // stages that run over all of work; the others block by block
+	spare  oddScratch
+	ones   []float64 // the window that is none
 
 	odd *fourier.FFT // sizes with a large prime factor
 	row []float64
 	out []complex128
 }
 
+// nearby is the length of the blocks, in complex vectors, that go through all of
+// their stages before the next ones, so that they stay in the first-level cache.
+const nearby = 128
+
 type stage struct {
 	radix, size int       // size = length of the blocks that the stage splits
 	twiddle     []float64 // (radix-1) complex values for each j < size/radix
-	root        []float64 // radix complex roots of unity, for the general radix
+	roots       []float64 // of an odd radix: cosines, then sines, of 2 pi a p/radix
 }
 
 // NewPlan returns a plan for n real points, n >= 1.
@@ -46,11 +54,14 @@ func NewPlan(n int) *Plan {
 	if n < 1 || n > stream.MaxColumns {
 		panic(fmt.Sprintf("fft: NewPlan(%d)", n))
 	}
-	p := &Plan{n: n, m: n, packed: n%2 == 0}
+	p := &Plan{n: n, m: n, packed: n%2 == 0, level: kernel.Level()}
 	if p.packed {
 		p.m = n / 2
 	}
-	p.work = make([]Vec, 2*p.m)
+	p.work, p.ones = make([]Vec, 2*p.m), make([]float64, n)
+	for i := range p.ones {
+		p.ones[i] = 1
+	}
 	radices, ok := factor(p.m)
 	if !ok {
 		p.odd, p.row, p.out = fourier.NewFFT(n), make([]float64, n), make([]complex128, n/2+1)
@@ -59,8 +70,8 @@ func NewPlan(n int) *Plan {
 	size := p.m
 	for _, r := range radices {
 		p.stages = append(p.stages, newStage(r, size))
-		if r > 4 || r == 3 {
-			p.spare = make([]Vec, 2*largestPrime)
+		if size > nearby {
+			p.whole++
 		}
 		size /= r
 	}
@@ -77,7 +88,11 @@ func NewPlan(n int) *Plan {
 	if p.packed {
 		p.post = make([]float64, 2*(n/2+1))
 		for k := range n/2 + 1 {
-			p.post[2*k], p.post[2*k+1] = root(k, n)
+			if 4*k <= n {
+				p.post[2*k], p.post[2*k+1] = root(k, n)
+			} else { // an exact mirror image, as the post-pass needs
+				p.post[2*k], p.post[2*k+1] = -p.post[n-2*k], p.post[n-2*k+1]
+			}
 		}
 	}
 	return p
@@ -122,9 +137,15 @@ func newStage(radix, size int) stage {
 			s.twiddle = append(s.twiddle, re, im)
 		}
 	}
-	for q := range radix {
-		re, im := root(q, radix)
-		s.root = append(s.root, re, im)
+	if radix%2 == 1 {
+		h := (radix - 1) / 2
+		s.roots = make([]float64, 2*h*h)
+		for a := range h {
+			for p := range h {
+				re, im := root((a+1)*(p+1), radix)
+				s.roots[a*h+p], s.roots[h*h+a*h+p] = re, -im
+			}
+		}
 	}
 	return s
 }
@@ -147,18 +168,12 @@ func (p *Plan) Load(src []Vec, window []float64, offset, slope *Vec) {
 		dst = dst[p.m:] // real parts wait in the upper half until spread reads them
 	}
 	dst = dst[:len(src)]
-	switch {
-	case window == nil:
-		for i := range dst {
-			x, y := &src[i], &dst[i]
-			t := float64(i)
-			for l := range y {
-				y[l] = x[l] - offset[l] - float64(slope[l]*t)
-			}
-		}
-	case *slope == Vec{}:
-		loadWindow(dst, src, window, offset)
-	default:
+	if window == nil {
+		window = p.ones
+	}
+	if *slope == (Vec{}) {
+		loadWindow(p.level, dst, src, window, offset)
+	} else {
 		for i := range dst {
 			x, y, w := &src[i], &dst[i], window[i]
 			t := float64(i)
@@ -188,11 +203,18 @@ func (p *Plan) Transform(dst []Vec, lo, hi int) {
 	if !p.packed {
 		p.spread()
 	}
-	for i := range p.stages {
-		p.stages[i].run(p.work, p.spare)
+	for i := range p.stages[:p.whole] {
+		p.stages[i].run(p.level, p.work, &p.spare)
+	}
+	if rest := p.stages[p.whole:]; len(rest) > 0 {
+		for block := p.work; len(block) > 0; block = block[2*rest[0].size:] {
+			for i := range rest {
+				rest[i].run(p.level, block[:2*rest[0].size], &p.spare)
+			}
+		}
 	}
 	if p.packed {
-		postPass(dst, p.work, p.rev, p.post, lo, hi)
+		postPass(p.level, dst, p.work, p.rev, p.post, lo, hi)
 		return
 	}
 	for k := lo; k < hi; k++ {

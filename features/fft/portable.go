@@ -100,28 +100,84 @@ func radix2Plain(work []Vec, twiddle []float64, size int) {
 	}
 }
 
-// postPassPlain makes the spectrum of 2m real points from the transform Z of the m
-// complex ones: X[k] = (Z[k] + Z*[m-k])/2 - i W^k (Z[k] - Z*[m-k])/2.
-func postPassPlain(dst, work []Vec, rev []int32, post []float64, lo, hi int) {
-	m := len(rev)
-	for k := lo; k < hi; k++ {
-		p, q := k, m-k
-		if k == m {
-			p = 0
+// oddScratch holds sums and differences of a butterfly: real, imaginary.
+type oddScratch struct{ t, d [2][largestPrime / 2]Vec }
+
+// radixOddPlain: with t = x[p]+x[r-p], d = x[p]-x[r-p] for p = 1 to h = (r-1)/2,
+//
+//	m = x[0] + sum cos(2 pi a p/r) t,   s = sum sin(2 pi a p/r) d
+//
+// outputs a and r-a are (m - i s) and (m + i s) times their twiddles. roots holds the
+// h x h cosines, then the sines.
+func radixOddPlain(work []Vec, twiddle, roots []float64, size, r int, scratch *oddScratch) {
+	q, h := size/r, (r-1)/2
+	t, d := &scratch.t, &scratch.d
+	for base := 0; base+size <= len(work)/2; base += size {
+		for j := range q {
+			at := func(k int) int { return 2 * (base + j + k*q) }
+			tw := twiddle[2*(r-1)*j:]
+			for half := range 2 {
+				x0 := &work[at(0)+half]
+				y0 := *x0
+				for p := 1; p <= h; p++ {
+					a, b, u, v := &work[at(p)+half], &work[at(r-p)+half], &t[half][p-1], &d[half][p-1]
+					for l := range u {
+						u[l], v[l] = a[l]+b[l], a[l]-b[l]
+						y0[l] += u[l]
+					}
+				}
+				for a := 1; a <= h; a++ { // m_a and s_a take the places of x[a] and x[r-a]
+					c, s := roots[(a-1)*h:a*h], roots[h*h+(a-1)*h:h*h+a*h]
+					m, n := &work[at(a)+half], &work[at(r-a)+half]
+					for l := range m {
+						u, v := x0[l]+float64(c[0]*t[half][0][l]), float64(s[0]*d[half][0][l])
+						for p := 1; p < len(c); p++ {
+							u += float64(c[p] * t[half][p][l])
+							v += float64(s[p] * d[half][p][l])
+						}
+						m[l], n[l] = u, v
+					}
+				}
+				*x0 = y0
+			}
+			for a := 1; a <= h; a++ {
+				mr, mi := &work[at(a)], &work[at(a)+1]
+				sr, si := &work[at(r-a)], &work[at(r-a)+1]
+				ar, ai, br, bi := tw[2*a-2], tw[2*a-1], tw[2*(r-a)-2], tw[2*(r-a)-1]
+				for l := range mr {
+					ur, ui := mr[l]+si[l], mi[l]-sr[l]
+					vr, vi := mr[l]-si[l], mi[l]+sr[l]
+					mr[l], mi[l] = float64(ur*ar)-float64(ui*ai), float64(ur*ai)+float64(ui*ar)
+					sr[l], si[l] = float64(vr*br)-float64(vi*bi), float64(vr*bi)+float64(vi*br)
+				}
+			}
 		}
-		if k == 0 {
-			q = 0
-		}
-		zp, zq := rev[p], rev[q]
-		pr, pi := &work[zp], &work[zp+1]
-		qr, qi := &work[zq], &work[zq+1]
-		c, s := post[2*k], post[2*k+1]
-		re, im := &dst[2*(k-lo)], &dst[2*(k-lo)+1]
-		for l := range re {
-			er, ei := pr[l]+qr[l], pi[l]-qi[l]
-			or, oi := pi[l]+qi[l], qr[l]-pr[l]
-			re[l] = 0.5 * (er + (float64(or*c) - float64(oi*s)))
-			im[l] = 0.5 * (ei + (float64(or*s) + float64(oi*c)))
-		}
+	}
+}
+
+// postBin makes bin k from places zp of Z[k] and zq of Z[m-k]; post begins with W^k.
+func postBin(re, im *Vec, work []Vec, zp, zq int32, post []float64) {
+	pr, pi := &work[zp], &work[zp+1]
+	qr, qi := &work[zq], &work[zq+1]
+	c, s := post[0], post[1]
+	for l := range re {
+		er, ei := pr[l]+qr[l], pi[l]-qi[l]
+		or, oi := pi[l]+qi[l], qr[l]-pr[l]
+		re[l] = 0.5 * (er + (float64(or*c) - float64(oi*s)))
+		im[l] = 0.5 * (ei + (float64(or*s) + float64(oi*c)))
+	}
+}
+
+// postPairPlain makes bins k (low) and m-k (high), whose W is the mirror image.
+func postPairPlain(low, high *[2]Vec, work []Vec, zp, zq int32, post []float64) {
+	pr, pi := &work[zp], &work[zp+1]
+	qr, qi := &work[zq], &work[zq+1]
+	c, s := post[0], post[1]
+	for l := range pr {
+		er, ei := pr[l]+qr[l], pi[l]-qi[l]
+		or, oi := pi[l]+qi[l], qr[l]-pr[l]
+		ur, ui := float64(or*c)-float64(oi*s), float64(or*s)+float64(oi*c)
+		low[0][l], low[1][l] = 0.5*(er+ur), 0.5*(ei+ui)
+		high[0][l], high[1][l] = 0.5*(er-ur), 0.5*(ui-ei)
 	}
 }

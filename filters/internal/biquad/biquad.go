@@ -12,6 +12,8 @@
 // for bit.
 package biquad
 
+//go:generate go run -C ../../../stream/kernel/asmgen . -kernels cascades -out ../../../filters/internal/biquad/cascade_amd64.s -stubs ../../../filters/internal/biquad/cascade_amd64.go -pkg biquad
+
 import (
 	"math"
 

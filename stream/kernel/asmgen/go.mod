@@ -1,4 +1,4 @@
-module neurostream/filters/internal/asmgen
+module neurostream/stream/kernel/asmgen
 
 go 1.26.0
 

@@ -1,10 +1,3 @@
-// Command asmgen writes the assembly of the hot loops of the filters. It lives in a
-// module of its own, so that nobody who builds the project needs the generator.
-//
-//	go run . -out ../biquad/cascade_amd64.s -stubs ../biquad/cascade_amd64.go -pkg biquad
-//
-// One description of the arithmetic serves both vector widths. There is no fused
-// multiply-add anywhere: the results equal those of the portable code bit for bit.
 package main
 
 import (
@@ -22,14 +15,13 @@ const (
 	largest = 0x54b249ad2594c37d // float64 bits of 1e100
 )
 
-func main() {
-	Constraint(mustConstraint())
+// cascades writes the kernels of filters/internal/biquad.
+func cascades() {
 	for n := 1; n <= 4; n++ {
 		cascadeAVX2(n)
 		cascadeAVX512(n)
 	}
 	copyAVX2()
-	Generate()
 }
 
 // signature of every cascade: n columns at x, the coefficients at q, the states at s.
