@@ -34,14 +34,7 @@ func (m *moments) of(e *Epoch) {
 		x := e.Tile(k)
 		mean := meanOf(x)
 		m.mean[k] = mean
-		var s vec
-		for i := range x {
-			v := &x[i]
-			for l := range s {
-				d := v[l] - mean[l]
-				s[l] += float64(d * d)
-			}
-		}
+		s := squaresOf(x, &mean)
 		for l := range s {
 			s[l] /= float64(len(x))
 		}

@@ -6,7 +6,7 @@ import "math"
 // product is fused with a sum, and every sum has one order.
 
 // sumPlain adds up every lane, oldest first.
-func sumPlain(x []vec) vec {
+func sumPlain(dst *vec, x []vec) {
 	var s vec
 	for i := range x {
 		v := &x[i]
@@ -19,7 +19,33 @@ func sumPlain(x []vec) vec {
 		s[6] += v[6]
 		s[7] += v[7]
 	}
-	return s
+	*dst = s
+}
+
+// squaresPlain adds up (x-m)^2 of every lane, oldest first.
+func squaresPlain(dst *vec, x []vec, m *vec) {
+	var s vec
+	o := *m
+	for i := range x {
+		v := &x[i]
+		for l := range s {
+			d := v[l] - o[l]
+			s[l] += float64(d * d)
+		}
+	}
+	*dst = s
+}
+
+// subtractPlain is dst[t] = x[t] - m.
+func subtractPlain(dst, x []vec, m *vec) {
+	o := *m
+	x = x[:len(dst)]
+	for t := range dst {
+		d, v := &dst[t], &x[t]
+		for l := range d {
+			d[l] = v[l] - o[l]
+		}
+	}
 }
 
 // outerPlain adds sum over t of a[t][i] b[t][l] to acc[i][l].

@@ -145,18 +145,6 @@ func (s *scatter) rank(acc [][8]vec, n int) {
 	}
 }
 
-// subtract is dst[t] = x[t] - m.
-func subtract(dst, x []vec, m *vec) {
-	o := *m
-	x = x[:len(dst)]
-	for t := range dst {
-		d, v := &dst[t], &x[t]
-		for l := range d {
-			d[l] = v[l] - o[l]
-		}
-	}
-}
-
 // addMatrices adds b to a.
 func addMatrices(a, b [][8]vec) {
 	b = b[:len(a)]
