@@ -24,10 +24,11 @@ type StageType struct {
 }
 
 // Stages is the whole vocabulary. To add a stage, write it in its package and add
-// a row to the table of that package: filterStages, featureStages, decoderStages.
+// a row to the table of that package: filterStages, featureStages,
+// classicalStages, kalmanStages, spikingStages.
 func Stages() []StageType {
 	var all []StageType
-	for _, t := range [][]StageType{filterStages, featureStages, decoderStages} {
+	for _, t := range [][]StageType{filterStages, featureStages, classicalStages, kalmanStages, spikingStages} {
 		all = append(all, t...)
 	}
 	return all

@@ -5,7 +5,8 @@ import (
 	"neurostream/stream"
 )
 
-var decoderStages = []StageType{
+// classicalStages: linear and Riemannian classifiers, adaptation, what smooths and gates.
+var classicalStages = []StageType{
 	{
 		Name: "recentre", Doc: "move covariances so that their running Riemannian mean is the identity", Example: "recentre: {every: 1, memory: 60}", Input: "covariance",
 		Params: []Param{

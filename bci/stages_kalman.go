@@ -1,0 +1,4 @@
+package bci
+
+// kalmanStages: Kalman filters and their discriminative relatives.
+var kalmanStages = []StageType{}

@@ -1,0 +1,4 @@
+package bci
+
+// spikingStages: spiking networks, confidence and stopping rules.
+var spikingStages = []StageType{}
