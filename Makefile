@@ -7,7 +7,7 @@ FUZZ    ?= 5s
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test test-interop flint browser check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test test-interop bench-peers flint browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ race: ## tests under the race detector
 
 test-interop: .venv/interop ## against liblsl and pyxdf, both directions (needs Python 3 with venv)
 	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./recordings/...
+
+# One pinned list; packages of a list resolve their own dependencies.
+.venv/peers: cmd/bench-peers/requirements.txt
+	python3 -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+bench-peers: .venv/peers ## ratios against the software users come from, into BENCHMARKS.md (SECTIONS="lsl signal", FULL=1)
+	$(GO) run ./cmd/bench-peers $(if $(FULL),--full) $(SECTIONS)
 
 FLINT ?= ../shared/data/neural-decoding/flint2012-run1
 

@@ -65,6 +65,7 @@ var arrows = []arrow{
 	{"bci/server", "github.com/gorilla/websocket", "browsers"},
 
 	{"cmd/bci", "...", "the command joins everything"},
+	{"cmd/bench-peers", "...", "measures any package against its peers"},
 }
 
 func (a arrow) allows(pkg, imp string) bool { return matches(a.from, pkg) && matches(a.to, imp) }
