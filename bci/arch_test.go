@@ -18,6 +18,10 @@ type arrow struct{ from, to, why string }
 
 var arrows = []arrow{
 	{"stream/taper", "", "window functions: standard library only"},
+	{"stream/montage", "", "positions of electrodes: standard library only"},
+	{"stream/fft", "stream", "transforms tiles"},
+	{"stream/fft", "stream/kernel", "choice of kernels"},
+	{"stream/fft", "gonum.org/v1/gonum/...", "transforms of odd sizes"},
 	{"stream/kernel", "golang.org/x/sys/...", "asks the processor what it can"},
 	{"stream", "", "the core imports the standard library only"},
 	{"stream/streamtest", "stream", "the contract is about stages"},
@@ -29,6 +33,7 @@ var arrows = []arrow{
 	{"stream/udp/...", "github.com/google/gopacket/...", "packet capture files and live capture"},
 	{"stream/udp/...", "github.com/goccy/go-yaml/...", "declarative packet descriptions"},
 	{"recordings/...", "stream", "recordings fill chunks"},
+	{"recordings/...", "stream/montage", "positions of electrodes"},
 	{"recordings/...", "recordings/...", "formats share Recording; samples open as recordings"},
 
 	{"replay", "stream", "a player is a Source"},
@@ -37,11 +42,14 @@ var arrows = []arrow{
 	{"filters/...", "stream", "filters are stages"},
 	{"filters/...", "stream/taper", "FIR design"},
 	{"filters/...", "stream/kernel", "choice of kernels"},
+	{"filters/...", "stream/fft", "overlap-save, spectra of the quality checks"},
+	{"filters/...", "stream/montage", "Laplacians and splines need positions"},
 	{"filters/...", "filters/...", "assembly stands in its own package"},
 	{"filters/...", "gonum.org/v1/gonum/...", "linear algebra of the spatial filters"},
 	{"features/...", "stream", "features are stages"},
 	{"features/...", "stream/taper", "windowed spectra"},
 	{"features/...", "stream/kernel", "choice of kernels"},
+	{"features/...", "stream/fft", "spectra"},
 	{"features/...", "features/...", "assembly stands in its own package"},
 	{"features/...", "gonum.org/v1/gonum/...", "transforms of odd sizes, linear algebra"},
 	{"decoders/...", "stream", "decoders are stages"},

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"neurostream/features/fft"
 	"neurostream/stream"
+	"neurostream/stream/fft"
 	"neurostream/stream/taper"
 )
 

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"neurostream/features/fft"
 	"neurostream/stream"
+	"neurostream/stream/fft"
 	"neurostream/stream/taper"
 )
 

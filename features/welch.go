@@ -5,8 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"neurostream/features/fft"
 	"neurostream/stream"
+	"neurostream/stream/fft"
 	"neurostream/stream/taper"
 )
 

@@ -10,7 +10,7 @@ import (
 
 const complexColumn = 2 * column // a real and an imaginary column
 
-// transforms writes the kernels of features/fft.
+// transforms writes the kernels of stream/fft.
 func transforms() {
 	for _, w := range widths {
 		w.loadWindow()

@@ -1,6 +1,6 @@
 package fft
 
-//go:generate go run -C ../../stream/kernel/asmgen . -kernels fft -out ../../../features/fft/kernels_amd64.s -stubs ../../../features/fft/kernels_amd64.go -pkg fft
+//go:generate go run -C ../kernel/asmgen . -kernels fft -out ../../fft/kernels_amd64.s -stubs ../../fft/kernels_amd64.go -pkg fft
 
 import "neurostream/stream/kernel"
 
