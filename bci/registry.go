@@ -23,13 +23,29 @@ type StageType struct {
 	Regression bool
 }
 
-// Stages is the whole vocabulary. To add a stage, write it in its package and add
-// a row to the table of that package: filterStages, featureStages,
-// classicalStages, kalmanStages, spikingStages.
+// StageGroup is a part of the vocabulary: one table, in one file.
+type StageGroup struct {
+	Doc    string // what goes in and what comes out
+	Stages []StageType
+}
+
+// StageGroups is the whole vocabulary in the order of a pipeline. To add a stage,
+// write it in its package and add a row to the table it belongs to.
+func StageGroups() []StageGroup {
+	return []StageGroup{
+		{"filters: samples to samples", filterStages},
+		{"features: windows of samples to rows of numbers", featureStages},
+		{"decoders, classical and Riemannian: features to probabilities, decisions and commands", classicalStages},
+		{"decoders, Kalman family: features to movement", kalmanStages},
+		{"decoders, spiking; confidence and stopping", spikingStages},
+	}
+}
+
+// Stages is the whole vocabulary as one list.
 func Stages() []StageType {
 	var all []StageType
-	for _, t := range [][]StageType{filterStages, featureStages, classicalStages, kalmanStages, spikingStages} {
-		all = append(all, t...)
+	for _, g := range StageGroups() {
+		all = append(all, g.Stages...)
 	}
 	return all
 }

@@ -96,8 +96,8 @@ func printInspection(w io.Writer, r *bci.Inspection) {
 	if len(r.Gaps) == 0 {
 		fmt.Fprintln(w, "  none")
 	}
-	fmt.Fprintf(w, "\nchannels\n  %-10s %-6s %-6s %9s %9s %9s %12s %12s %9s  spectrum 0 to %g Hz\n",
-		"label", "type", "unit", "min", "max", "SD", "8-13 Hz (²)", "mains (dB)", "flat (s)", r.RateHz/2)
+	fmt.Fprintf(w, "\nchannels (min, max and SD in the channel's unit, power in its square; flat: longest run without change)\n  %-10s %-6s %-6s %9s %9s %9s %12s %12s %9s  spectrum 0 to %g Hz\n",
+		"label", "type", "unit", "min", "max", "SD", "8-13 Hz", "mains (dB)", "flat (s)", r.RateHz/2)
 	for i := range r.Channels {
 		c := &r.Channels[i]
 		mains := "-"

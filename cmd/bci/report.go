@@ -70,7 +70,11 @@ func (r *runReport) print(w io.Writer) {
 		if s.Latency.N > 0 {
 			l, p := s.Latency, s.Latency.Parts
 			line("detection latency", "median %.2f s (quartiles %.2f to %.2f)", l.Median, l.Q1, l.Q3)
-			line("  made of", "filters %.3f + half window %.3f + dwell %.3f + computing %.6f + the rest (response, evidence) %.3f s", p.Filter, p.Window, p.Dwell, p.Compute, p.Rest)
+			rest := "the person's response and the evidence"
+			if p.Rest < 0 { // the other parts are what the method takes when a window must be half full
+				rest = "less than half a window was enough"
+			}
+			line("  made of", "filters %.3f + half window %.3f + dwell %.3f + computing %.6f + the rest %.3f s (%s)", p.Filter, p.Window, p.Dwell, p.Compute, p.Rest, rest)
 		} else {
 			line("detection latency", "nothing was detected")
 		}

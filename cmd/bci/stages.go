@@ -48,12 +48,13 @@ func listParams(params []bci.Param) []paramListing {
 }
 
 func newStages() *cobra.Command {
-	var asJSON bool
+	var asJSON, all bool
 	c := &cobra.Command{
 		Use:   "stages [NAME]",
 		Short: "List the stages a pipeline file can use, with settings and units",
-		Long: `stages prints the vocabulary of pipeline files: every stage with its settings,
-their units, ranges and defaults. With a name it prints that stage only.
+		Long: `stages prints the vocabulary of pipeline files, a line for every stage. With the
+name of a stage, or of a feature of window, it prints that one with its settings, their units, ranges and defaults;
+--all prints them for every stage.
 
 "lane" is not a stage: as an entry of its own it cuts the chain, and what follows
 runs on another goroutine. It changes no bit of the result.`,
@@ -64,8 +65,18 @@ runs on another goroutine. It changes no bit of the result.`,
 			}
 			var list []stageListing
 			for _, t := range bci.Stages() {
+				whole := stageListing{t.Name, t.Doc, t.Example, listParams(t.Params)}
 				if len(args) == 0 || args[0] == t.Name {
-					list = append(list, stageListing{t.Name, t.Doc, t.Example, listParams(t.Params)})
+					list = append(list, whole)
+					continue
+				}
+				for _, p := range whole.Settings {
+					for _, part := range p.Parts {
+						if part.Name == args[0] {
+							part.Doc += " (in " + p.Name + ": of " + t.Name + ")"
+							list = append(list, part)
+						}
+					}
 				}
 			}
 			if len(list) == 0 {
@@ -80,6 +91,10 @@ runs on another goroutine. It changes no bit of the result.`,
 				e.SetIndent("", "  ")
 				return e.Encode(list)
 			}
+			if len(args) == 0 && !all {
+				printOverview(c.OutOrStdout())
+				return nil
+			}
 			for i, s := range list {
 				if i > 0 {
 					fmt.Fprintln(c.OutOrStdout())
@@ -92,8 +107,30 @@ runs on another goroutine. It changes no bit of the result.`,
 			return bci.StageNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array, settings included")
+	c.Flags().BoolVar(&all, "all", false, "print every stage with its settings")
 	return c
+}
+
+// printOverview prints a line for every stage, in the order of a pipeline; the parts
+// a stage computes (the features of a window) follow it.
+func printOverview(w io.Writer) {
+	for _, g := range bci.StageGroups() {
+		if len(g.Stages) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%s\n", g.Doc)
+		for _, t := range g.Stages {
+			fmt.Fprintf(w, "  %-22s %s\n", t.Name, t.Doc)
+			for _, p := range t.Params {
+				for _, q := range p.Parts {
+					fmt.Fprintf(w, "    %-20s %s\n", q.Name, q.Doc)
+				}
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "  %-22s cut the chain here: what follows runs on another goroutine, with the same result\n\nbci stages NAME shows the settings of a stage, their units, ranges and defaults.\n", "lane")
 }
 
 func printStage(w io.Writer, s stageListing, indent string) {
@@ -114,7 +151,11 @@ func printStage(w io.Writer, s stageListing, indent string) {
 		if p.Min != nil {
 			bounds = fmt.Sprintf(", %v to %v", *p.Min, *p.Max)
 		}
-		fmt.Fprintf(w, "%s    %-14s %s%s, default %s%s\n%s                   %s\n", indent, p.Name, kind, unit, p.Default, bounds, indent, p.Doc)
+		standard := ", required"
+		if !p.Required {
+			standard = ", default " + p.Default
+		}
+		fmt.Fprintf(w, "%s    %-14s %s%s%s%s\n%s                   %s\n", indent, p.Name, kind, unit, standard, bounds, indent, p.Doc)
 		for _, q := range p.Parts {
 			printStage(w, q, indent+"        ")
 		}

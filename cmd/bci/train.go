@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,7 @@ The same recordings and settings give the same model, byte for byte.`,
 			if asJSON {
 				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Recordings, m.Hash})
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings, windows per class %v\n", out, len(m.Recordings), m.Examples)
+			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings; windows per class: %s\n", out, len(m.Recordings), perClass(m))
 			return nil
 		},
 	}
@@ -57,6 +58,15 @@ The same recordings and settings give the same model, byte for byte.`,
 	f.BoolVar(&force, "force", false, "replace the model file")
 	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return c
+}
+
+// perClass lists how many windows of each class were learnt from.
+func perClass(m *bci.Model) string {
+	parts := make([]string, len(m.Classes))
+	for i, name := range m.Classes {
+		parts[i] = fmt.Sprintf("%s %d", name, m.Examples[name])
+	}
+	return strings.Join(parts, ", ")
 }
 
 type trainReport struct {
