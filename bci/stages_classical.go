@@ -50,6 +50,47 @@ var classicalStages = []StageType{
 		},
 	},
 	{
+		Name: "csp", Doc: "log-power behind the spatial filters that tell classes apart best (learned)", Example: "csp: {components: 4}", Input: "covariance",
+		Params: []Param{
+			{Name: "components", Kind: Integer, Default: 0.0, Max: 4096, Doc: "filters to keep; 0 = 6, or one per channel if there are fewer"},
+			{Name: "classes", Kind: Texts, Doc: "tell only these apart, e.g. [left, right]; none = all"},
+			{Name: "reg", Kind: Number, Default: 0.0, Max: 1, Doc: "share of the scaled identity mixed into every class covariance"},
+			{Name: "metric", Kind: Text, Default: "euclid", Choices: []string{"euclid", "logeuclid", "riemann"}, Doc: "of the class means"},
+			{Name: "norm-trace", Kind: Truth, Default: false, Doc: "divide every class covariance by its trace"},
+			{Name: "order", Kind: Text, Default: "info", Choices: []string{"info", "alternate"}, Doc: "two classes: by distance of the eigenvalue from 1/2, or from both ends in turn"},
+			{Name: "multi", Kind: Text, Default: "joint", Choices: []string{"joint", "ovr"}, Doc: "more classes: joint diagonalisation, or each against the rest"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.CSP{
+				Components: s.Int("components"), Classes: s.Texts("classes"), Reg: s.Float("reg"), Metric: s.Text("metric"),
+				NormTrace: s.Bool("norm-trace"), Order: s.Text("order"), Multi: s.Text("multi"),
+			}
+		},
+	},
+	{
+		Name: "mdm", Doc: "minimum distance to the mean covariance of a class (learned)", Example: "mdm: {metric: riemann}", Input: "covariance",
+		Params: []Param{{Name: "metric", Kind: Text, Default: "riemann", Choices: []string{"riemann", "logeuclid", "euclid"}, Doc: "of the class means; distances are affine invariant"}},
+		New:    func(s *Settings) stream.Stage { return &decoders.MDM{Metric: s.Text("metric")} },
+	},
+	{
+		Name: "fgmdm", Doc: "mdm behind a geodesic filter that keeps what tells the classes apart (learned)", Example: "fgmdm:", Input: "covariance",
+		Params: []Param{{Name: "metric", Kind: Text, Default: "riemann", Choices: []string{"riemann", "logeuclid", "euclid"}, Doc: "of the class means; distances are affine invariant"}},
+		New:    func(s *Settings) stream.Stage { return &decoders.MDM{Metric: s.Text("metric"), Filter: true} },
+	},
+	{
+		Name: "svm", Doc: "support vector machine with calibrated probabilities (learned)", Example: "svm: {kernel: rbf, c: 1}", Input: "features",
+		Params: []Param{
+			{Name: "kernel", Kind: Text, Default: "linear", Choices: []string{"linear", "rbf"}, Doc: "straight borders, or Gaussian bumps around the support vectors"},
+			{Name: "c", Kind: Number, Default: 1.0, Min: 1e-9, Max: 1e9, Doc: "weight of the data against the width of the margin"},
+			{Name: "gamma", Kind: Number, Default: 0.0, Max: 1e12, Doc: "of rbf: exp(-gamma |x-z|^2); 0 = 1/(rows x variance)"},
+			{Name: "folds", Kind: Integer, Default: 5.0, Min: 2, Max: 1000, Doc: "of the cross-validation that calibrates; whole trials are left out"},
+			{Name: "balanced", Kind: Truth, Default: false, Doc: "every class weighs the same, however many examples it has"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.SVM{Kernel: s.Text("kernel"), C: s.Float("c"), Gamma: s.Float("gamma"), Folds: s.Int("folds"), Balanced: s.Bool("balanced")}
+		},
+	},
+	{
 		Name: "scaler", Doc: "every row to mean 0 and variance 1 (learned)", Example: "scaler:", Input: "features",
 		New: func(*Settings) stream.Stage { return &decoders.Scaler{} },
 	},

@@ -101,6 +101,9 @@ func classicalFitters() map[string]struct {
 		"logistic two-level": {func() Fitter { return &Logistic{Idle: "rest", IdleC: 0.1} }, three},
 		"logistic elastic":   {func() Fitter { return &Logistic{Penalty: "elasticnet", L1Ratio: 0.5} }, three},
 		"scaler":             {func() Fitter { return &Scaler{} }, three},
+		"svm linear":         {func() Fitter { return &SVM{} }, three},
+		"svm rbf":            {func() Fitter { return &SVM{Kernel: "rbf", Balanced: true} }, three},
+		"svm two":            {func() Fitter { return &SVM{Kernel: "rbf"} }, two},
 	}
 }
 

@@ -26,6 +26,7 @@ type linearVectors struct {
 				Bias      []float64   `json:"intercept"`
 				Proba     [][]float64 `json:"proba_test"`
 				Predict   []int       `json:"predict_test"`
+				Objective float64     `json:"primal_objective"`
 				OvO       any         `json:"decision_ovo_test"`
 				OvR       [][]float64 `json:"decision_ovr_shape_test"`
 			}
