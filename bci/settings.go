@@ -47,6 +47,9 @@ type PartType struct {
 	Doc    string // one line
 	Params []Param
 	Part   func(*Settings) any
+	// Example is the part as it stands in a list; `bci stages` prints it, and the
+	// contract test runs it.
+	Example string
 }
 
 // Settings are the values of one stage in a pipeline file, defaults filled in.

@@ -50,6 +50,9 @@ type Connectivity struct {
 	seed []bool
 }
 
+// Measures lists the names that Connectivity.Measure takes.
+func Measures() []string { return slices.Clone(measureNames) }
+
 // Interval implements Slow.
 func (x *Connectivity) Interval() int { return interval(x.Every) }
 

@@ -11,7 +11,7 @@ import (
 //
 //	v <- v + a (x - v), a = 1 - exp(-hop/Tau), starting at the first window,
 //
-// with a weight of its own for marked values: none. It needs no ring of past windows
+// counted in hops of the extractor (its Every); marked values are left out. It needs no ring of past windows
 // and counts for (2-a)/a of them. Smooth PSD with windows of one segment is Welch's
 // method with exponential forgetting.
 type Smooth struct {
@@ -24,6 +24,14 @@ type Smooth struct {
 	filled []bool
 }
 
+// Interval implements Slow: that of what is smoothed.
+func (x *Smooth) Interval() int {
+	if s, ok := x.Of.(Slow); ok {
+		return s.Interval()
+	}
+	return 1
+}
+
 // Open implements Extractor.
 func (x *Smooth) Open(p *Plan) ([]Row, error) {
 	switch {
@@ -34,7 +42,7 @@ func (x *Smooth) Open(p *Plan) ([]Row, error) {
 	case x.Alpha != 0:
 		x.weight = x.Alpha
 	default:
-		x.weight = -math.Expm1(-p.Seconds(p.Hop) / x.Tau)
+		x.weight = -math.Expm1(-p.Seconds(p.Hop) * float64(max(1, x.Interval())) / x.Tau)
 	}
 	if !(x.weight > 0 && x.weight <= 1) {
 		return nil, fmt.Errorf("smooth: tau %v s, alpha %v; tau is positive, alpha between 0 and 1", x.Tau, x.Alpha)

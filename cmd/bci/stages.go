@@ -40,7 +40,7 @@ func listParams(params []bci.Param) []paramListing {
 			l.Min, l.Max = &p.Min, &p.Max
 		}
 		for _, q := range p.Parts {
-			l.Parts = append(l.Parts, stageListing{Name: q.Name, Doc: q.Doc, Settings: listParams(q.Params)})
+			l.Parts = append(l.Parts, stageListing{Name: q.Name, Doc: q.Doc, Example: q.Example, Settings: listParams(q.Params)})
 		}
 		out = append(out, l)
 	}
