@@ -28,6 +28,78 @@ var filterStages = []StageType{
 		},
 	},
 	{
+		Name: "bandstop", Doc: "causal Butterworth band-stop", Example: "bandstop: {low: 48, high: 52, order: 2}",
+		Params: []Param{
+			{Name: "low", Kind: Number, Unit: "Hz", Required: true, Doc: "lower cut-off (-3 dB)"},
+			{Name: "high", Kind: Number, Unit: "Hz", Required: true, Doc: "upper cut-off (-3 dB)"},
+			{Name: "order", Kind: Integer, Default: 4.0, Min: 1, Max: 16, Doc: "order per edge"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Bandstop{Low: s.Float("low"), High: s.Float("high"), Order: s.Int("order")}
+		},
+	},
+	{
+		Name: "lowpass", Doc: "causal Butterworth low-pass", Example: "lowpass: {high: 40}",
+		Params: []Param{
+			{Name: "high", Kind: Number, Unit: "Hz", Required: true, Doc: "cut-off (-3 dB)"},
+			{Name: "order", Kind: Integer, Default: 4.0, Min: 1, Max: 16, Doc: "order"},
+		},
+		New: func(s *Settings) stream.Stage { return &filters.Lowpass{High: s.Float("high"), Order: s.Int("order")} },
+	},
+	{
+		Name: "highpass", Doc: "causal Butterworth high-pass", Example: "highpass: {low: 1, order: 2}",
+		Params: []Param{
+			{Name: "low", Kind: Number, Unit: "Hz", Required: true, Doc: "cut-off (-3 dB)"},
+			{Name: "order", Kind: Integer, Default: 4.0, Min: 1, Max: 16, Doc: "order"},
+		},
+		New: func(s *Settings) stream.Stage { return &filters.Highpass{Low: s.Float("low"), Order: s.Int("order")} },
+	},
+	{
+		Name: "iir", Doc: "causal recursive filter of any family; order given, or chosen from pass and stop edges", Example: "iir: {family: elliptic, pass: [8, 30], stop: [5, 35], ripple: 0.5, attenuation: 40}",
+		Params: []Param{
+			{Name: "family", Kind: Text, Default: "butterworth", Choices: families, Doc: "butterworth: flat; chebyshev1: ripple where it passes; chebyshev2: ripple where it stops; elliptic: both, steepest; bessel: even delay"},
+			{Name: "type", Kind: Text, Default: "bandpass", Choices: []string{"lowpass", "highpass", "bandpass", "bandstop"}, Doc: "what it lets through (follows from pass and stop when they are given)"},
+			{Name: "low", Kind: Number, Unit: "Hz", Doc: "lower edge; not for lowpass"},
+			{Name: "high", Kind: Number, Unit: "Hz", Doc: "upper edge; not for highpass"},
+			{Name: "order", Kind: Integer, Default: 0.0, Max: 16, Doc: "order per edge; 0 = 4, or the lowest that meets pass and stop"},
+			{Name: "ripple", Kind: Number, Unit: "dB", Default: 1.0, Min: 1e-6, Max: 20, Doc: "most that is lost in the pass band (chebyshev1, elliptic, and with pass and stop)"},
+			{Name: "attenuation", Kind: Number, Unit: "dB", Default: 40.0, Min: 1e-3, Max: 300, Doc: "least that is lost in the stop band (chebyshev2, elliptic, and with pass and stop)"},
+			{Name: "pass", Kind: Numbers, Unit: "Hz", Doc: "one or two edges of what passes, in place of type, low, high and order"},
+			{Name: "stop", Kind: Numbers, Unit: "Hz", Doc: "one or two edges of what is stopped"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.IIR{
+				Family: filters.Family(s.Text("family")), Kind: kinds[s.Text("type")], Low: s.Float("low"), High: s.Float("high"), Order: s.Int("order"),
+				Ripple: s.Float("ripple"), Attenuation: s.Float("attenuation"), Pass: s.Floats("pass"), Stop: s.Floats("stop"),
+			}
+		},
+	},
+	{
+		Name: "filter-bank", Doc: "several band-passes side by side: a row for every band and channel", Example: "filter-bank: {bands: {theta: [4, 8], alpha: [8, 13]}}",
+		Params: []Param{
+			{Name: "bands", Kind: Bands, Unit: "Hz", Required: true, Doc: "names and edges"},
+			{Name: "family", Kind: Text, Default: "butterworth", Choices: families, Doc: "as for iir"},
+			{Name: "order", Kind: Integer, Default: 4.0, Min: 1, Max: 16, Doc: "order per edge"},
+			{Name: "ripple", Kind: Number, Unit: "dB", Default: 1.0, Min: 1e-6, Max: 20, Doc: "of chebyshev1 and elliptic"},
+			{Name: "attenuation", Kind: Number, Unit: "dB", Default: 40.0, Min: 1e-3, Max: 300, Doc: "of chebyshev2 and elliptic"},
+		},
+		New: func(s *Settings) stream.Stage {
+			f := &filters.FilterBank{Family: filters.Family(s.Text("family")), Order: s.Int("order"), Ripple: s.Float("ripple"), Attenuation: s.Float("attenuation")}
+			for _, b := range s.Bands("bands") {
+				f.Bands = append(f.Bands, filters.Band(b))
+			}
+			return f
+		},
+	},
+	{
+		Name: "peak", Doc: "second-order resonator: lets one frequency through", Example: "peak: {freq: 12, q: 6}",
+		Params: []Param{
+			{Name: "freq", Kind: Number, Unit: "Hz", Required: true, Doc: "centre"},
+			{Name: "q", Kind: Number, Default: 30.0, Min: 0.1, Max: 1000, Doc: "centre divided by the -3 dB width"},
+		},
+		New: func(s *Settings) stream.Stage { return &filters.Peak{Freq: s.Float("freq"), Q: s.Float("q")} },
+	},
+	{
 		Name: "notch", Doc: "second-order notch, for mains", Example: "notch: {freq: 50}",
 		Params: []Param{
 			{Name: "freq", Kind: Number, Unit: "Hz", Required: true, Doc: "centre"},
@@ -44,3 +116,7 @@ var filterStages = []StageType{
 		New:    func(s *Settings) stream.Stage { return &filters.CommonAverage{Exclude: s.Texts("exclude")} },
 	},
 }
+
+var families = []string{"butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel"}
+
+var kinds = map[string]filters.Kind{"lowpass": filters.LowPass, "highpass": filters.HighPass, "bandpass": filters.BandPass, "bandstop": filters.BandStop}

@@ -56,8 +56,45 @@ func (n *Notch) Open(in stream.Header) (stream.Header, error) {
 			return stream.Header{}, err
 		}
 		sections = append(sections, s)
-		d := cmplx.Sqrt(complex(s.A1*s.A1-4*s.A2, 0))
-		p.Poles = append(p.Poles, (complex(-s.A1, 0)+d)/2, (complex(-s.A1, 0)-d)/2)
+		p.Poles = append(p.Poles, s.poles()...)
 	}
 	return n.open(in, sections, p, n.Freq/4)
+}
+
+// poles are the roots of z² + a1 z + a2.
+func (s Section) poles() []complex128 {
+	d := cmplx.Sqrt(complex(s.A1*s.A1-4*s.A2, 0))
+	return []complex128{(complex(-s.A1, 0) + d) / 2, (complex(-s.A1, 0) - d) / 2}
+}
+
+// Peak lets one frequency through: a second-order resonator with gain 1 at Freq and
+// a -3 dB width of Freq/Q (the bilinear design that SciPy calls iirpeak). Its group
+// delay is announced at Freq.
+type Peak struct {
+	Freq float64 // Hz, below half the rate
+	Q    float64 // Freq divided by the -3 dB width; 0 = 30
+	iir
+}
+
+// PeakSection designs one resonator.
+func PeakSection(freq, q, rate float64) (Section, error) {
+	s, err := NotchSection(freq, q, rate)
+	if err != nil {
+		return Section{}, err
+	}
+	g := s.B0
+	return Section{1 - g, 0, g - 1, s.A1, s.A2}, nil
+}
+
+// Open designs the resonator for the stream's rate.
+func (f *Peak) Open(in stream.Header) (stream.Header, error) {
+	q := f.Q
+	if q == 0 {
+		q = 30
+	}
+	s, err := PeakSection(f.Freq, q, in.Rate)
+	if err != nil {
+		return stream.Header{}, err
+	}
+	return f.open(in, []Section{s}, ZPK{Poles: s.poles()}, f.Freq)
 }

@@ -1,0 +1,373 @@
+package filters
+
+import (
+	"encoding/json"
+	"math"
+	"math/cmplx"
+	"os"
+	"testing"
+
+	"neurostream/stream"
+)
+
+// goldenFile is a file of testdata; see the README there.
+type goldenFile struct {
+	Default map[string]float64         `json:"default_tolerance"`
+	Inputs  map[string]json.RawMessage `json:"inputs"`
+	Cases   []goldenCase               `json:"cases"`
+}
+
+type goldenCase struct {
+	ID        string                     `json:"id"`
+	Params    map[string]json.RawMessage `json:"params"`
+	Input     string                     `json:"input"`
+	SOS       [][6]float64               `json:"sos"`
+	H         []float64                  `json:"h"`
+	Zi0       json.RawMessage            `json:"zi0"`
+	SameAs    string                     `json:"filter_same_as"`
+	Expected  map[string]json.RawMessage `json:"expected"`
+	Tolerance map[string]any             `json:"tolerance"`
+}
+
+// complexes is {"re": [...], "im": [...]}.
+type complexes struct{ Re, Im []float64 }
+
+func golden(t testing.TB, name string) *goldenFile {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := new(goldenFile)
+	if err := json.Unmarshal(b, g); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return g
+}
+
+func (g *goldenFile) find(t testing.TB, id string) *goldenCase {
+	t.Helper()
+	for i := range g.Cases {
+		if g.Cases[i].ID == id {
+			return &g.Cases[i]
+		}
+	}
+	t.Fatalf("no case %q", id)
+	return nil
+}
+
+// decode reads a value; a missing one fails the test.
+func decode[T any](t testing.TB, raw json.RawMessage) T {
+	t.Helper()
+	var v T
+	if len(raw) == 0 {
+		t.Fatal("the value is missing")
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatalf("%v in %.80s", err, raw)
+	}
+	return v
+}
+
+// or returns a value, or other when it is missing or null.
+func or[T any](t testing.TB, raw json.RawMessage, other T) T {
+	t.Helper()
+	if len(raw) == 0 || string(raw) == "null" {
+		return other
+	}
+	return decode[T](t, raw)
+}
+
+// tolerance is one entry of the case's tolerances, or 0.
+func (c *goldenCase) tolerance(name string) float64 {
+	v, _ := c.Tolerance[name].(float64)
+	return v
+}
+
+// near compares at the case's tolerance: |got-want| <= abs + rel max(|got|, |want|).
+func (c *goldenCase) near(t testing.TB, what string, got, want []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %s has %d values, want %d", c.ID, what, len(got), len(want))
+		return
+	}
+	abs, rel := c.tolerance("abs"), c.tolerance("rel")
+	if abs == 0 && rel == 0 {
+		t.Fatalf("%s states no tolerance", c.ID)
+	}
+	for i := range want {
+		if !(math.Abs(got[i]-want[i]) <= abs+rel*max(math.Abs(got[i]), math.Abs(want[i]))) {
+			t.Errorf("%s: %s[%d] is %v, want %v (off by %.3g)", c.ID, what, i, got[i], want[i], got[i]-want[i])
+			return
+		}
+	}
+}
+
+// header is a stream of EEG channels.
+func header(labels []string, rate float64) stream.Header {
+	h := stream.Header{Name: "eeg", Rate: rate, MaxLen: 64}
+	for _, l := range labels {
+		h.Channels = append(h.Channels, stream.Channel{Label: l, Unit: "uV", Type: "EEG"})
+	}
+	return h
+}
+
+// names are a, b, c, ...
+func names(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = string(rune('a'+i%26)) + string(rune('0'+i/26))
+	}
+	return out
+}
+
+// through feeds x [channel][sample] to an unopened stage in chunks of these lengths,
+// again and again, the first column having index seq, and returns what comes out.
+func through(t testing.TB, s stream.Stage, in stream.Header, x [][]float64, seq int64, chunks []int) (out stream.Header, y [][]float64, first int64) {
+	t.Helper()
+	longest := 1
+	for _, n := range chunks {
+		longest = max(longest, n)
+	}
+	in.MaxLen = longest
+	out, err := s.Open(in)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	src, dst := stream.NewChunk(&in), stream.NewChunk(&out)
+	y = make([][]float64, out.Rows())
+	started := false
+	for at, k := 0, 0; at < len(x[0]); k++ {
+		n := min(chunks[k%len(chunks)], len(x[0])-at)
+		src.Clear()
+		src.Resize(n)
+		src.Seq = seq + int64(at)
+		src.T0 = stream.Time(math.Round(float64(src.Seq) / in.Rate * 1e9))
+		for ch := range x {
+			src.SetRow(ch, x[ch][at:at+n])
+		}
+		s.Process(dst, src)
+		if dst.Len > 0 {
+			if !started {
+				first, started = dst.Seq, true
+			} else if dst.Seq != first+int64(len(y[0])) {
+				t.Fatalf("output has Seq %d, want %d", dst.Seq, first+int64(len(y[0])))
+			}
+		}
+		for ch := range y {
+			y[ch] = append(y[ch], dst.Row(nil, ch)...)
+		}
+		at += n
+	}
+	return out, y, first
+}
+
+// fromZero returns x with one column of zeros in front, so that a stage that starts
+// in the steady state of its first column starts from zero.
+func fromZero(x [][]float64) [][]float64 {
+	out := make([][]float64, len(x))
+	for i := range x {
+		out[i] = append([]float64{0}, x[i]...)
+	}
+	return out
+}
+
+func channels(t testing.TB, raw json.RawMessage) [][]float64 {
+	t.Helper()
+	var many [][]float64
+	if json.Unmarshal(raw, &many) == nil {
+		return many
+	}
+	return [][]float64{decode[[]float64](t, raw)}
+}
+
+var kindOf = map[string]Kind{"lowpass": LowPass, "highpass": HighPass, "bandpass": BandPass, "bandstop": BandStop}
+
+var familyOf = map[string]Family{
+	"butter": ButterworthFamily, "cheby1": Chebyshev1Family, "cheby2": Chebyshev2Family, "ellip": EllipticFamily, "bessel": BesselFamily,
+}
+
+// paired returns the largest distance between two sets of roots after greedy matching.
+func paired(got []complex128, want complexes) float64 {
+	if len(got) != len(want.Re) {
+		return math.Inf(1)
+	}
+	left := append([]complex128(nil), got...)
+	worst := 0.0
+	for i := range want.Re {
+		w, best := complex(want.Re[i], want.Im[i]), 0
+		for j := range left {
+			if cmplx.Abs(left[j]-w) < cmplx.Abs(left[best]-w) {
+				best = j
+			}
+		}
+		worst = max(worst, cmplx.Abs(left[best]-w))
+		left = append(left[:best], left[best+1:]...)
+	}
+	return worst
+}
+
+// respond is the complex gain of sections.
+func respond(s []Section, freq, rate float64) complex128 {
+	z := cmplx.Exp(complex(0, -2*math.Pi*freq/rate))
+	h := complex(1, 0)
+	for _, q := range s {
+		num := complex(q.B0, 0) + complex(q.B1, 0)*z + complex(q.B2, 0)*z*z
+		den := 1 + complex(q.A1, 0)*z + complex(q.A2, 0)*z*z
+		h *= num / den
+	}
+	return h
+}
+
+// TestIIRDesigns: iir_design.json, all 109 of SciPy's designs.
+func TestIIRDesigns(t *testing.T) {
+	g := golden(t, "iir_design")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		fs := decode[float64](t, c.Params["fs"])
+		freq, want := decode[[]float64](t, c.Expected["freq_hz"]), decode[complexes](t, c.Expected["h"])
+		var sections []Section
+		var radius float64
+		switch family := decode[string](t, c.Params["family"]); family {
+		case "iirnotch", "iirpeak":
+			design := NotchSection
+			if family == "iirpeak" {
+				design = PeakSection
+			}
+			s, err := design(decode[float64](t, c.Params["f0_hz"]), decode[float64](t, c.Params["q"]), fs)
+			if err != nil {
+				t.Fatalf("%s: %v", c.ID, err)
+			}
+			b, a := decode[[]float64](t, c.Expected["b"]), decode[[]float64](t, c.Expected["a"])
+			for k, got := range []float64{s.B0, s.B1, s.B2, 1, s.A1, s.A2} {
+				if w := append(b, a...)[k]; math.Abs(got-w) > c.tolerance("sos_abs") {
+					t.Errorf("%s: coefficient %d is %v, want %v", c.ID, k, got, w)
+				}
+			}
+			sections, radius = []Section{s}, ZPK{Poles: s.poles()}.Radius()
+		default:
+			z, err := Design(familyOf[family], kindOf[decode[string](t, c.Params["btype"])], decode[int](t, c.Params["order"]),
+				or(t, c.Params["ripple_db"], 0.0), or(t, c.Params["atten_db"], 0.0), fs, decode[[]float64](t, c.Params["cutoff_hz"])...)
+			if err != nil {
+				t.Fatalf("%s: %v", c.ID, err)
+			}
+			if d := paired(z.Zeros, decode[complexes](t, c.Expected["zeros"])); d > c.tolerance("zpk_abs") {
+				t.Errorf("%s: zeros are off by %g", c.ID, d)
+			}
+			if d := paired(z.Poles, decode[complexes](t, c.Expected["poles"])); d > c.tolerance("zpk_abs") {
+				t.Errorf("%s: poles are off by %g", c.ID, d)
+			}
+			if k := decode[float64](t, c.Expected["gain"]); math.Abs(z.Gain-k) > c.tolerance("zpk_abs") {
+				t.Errorf("%s: gain %v, want %v", c.ID, z.Gain, k)
+			}
+			sections, radius = z.Sections(), z.Radius()
+		}
+		for k, f := range freq {
+			if d := cmplx.Abs(respond(sections, f, fs) - complex(want.Re[k], want.Im[k])); d > c.tolerance("h_abs") {
+				t.Errorf("%s: response at %v Hz is off by %g", c.ID, f, d)
+			}
+		}
+		if r := decode[float64](t, c.Expected["max_pole_radius"]); math.Abs(radius-r) > 1e-8 || (radius < 1) != decode[bool](t, c.Expected["stable"]) {
+			t.Errorf("%s: pole radius %v, want %v", c.ID, radius, r)
+		}
+	}
+	if len(g.Cases) != 109 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestOrders: iir_order.json.
+func TestOrders(t *testing.T) {
+	g := golden(t, "iir_order")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		n, _, wn, err := Order(familyOf[decode[string](t, c.Params["family"])], decode[[]float64](t, c.Params["wp_hz"]), decode[[]float64](t, c.Params["ws_hz"]),
+			decode[float64](t, c.Params["gpass_db"]), decode[float64](t, c.Params["gstop_db"]), decode[float64](t, c.Params["fs"]))
+		if err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+			continue
+		}
+		if want := decode[int](t, c.Expected["order"]); n != want {
+			t.Errorf("%s: order %d, want %d", c.ID, n, want)
+		}
+		for k, want := range decode[[]float64](t, c.Expected["wn_hz"]) {
+			if !(math.Abs(wn[k]-want) <= c.tolerance("wn_abs")) {
+				t.Errorf("%s: edge %d is %v Hz, want %v", c.ID, k, wn[k], want)
+			}
+		}
+	}
+	if len(g.Cases) != 28 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+func sectionsOf(sos [][6]float64) []Section {
+	var out []Section
+	for _, s := range sos {
+		out = append(out, Section{s[0] / s[3], s[1] / s[3], s[2] / s[3], s[4] / s[3], s[5] / s[3]})
+	}
+	return out
+}
+
+// sections is a stage of given sections.
+type sections struct {
+	s []Section
+	iir
+}
+
+func (f *sections) Open(in stream.Header) (stream.Header, error) {
+	return f.open(in, f.s, ZPK{}, 1)
+}
+
+// TestStreamsOfSections: sosfilt_stream.json, outputs for every cut and the states of
+// all channels at the end.
+func TestStreamsOfSections(t *testing.T) {
+	g := golden(t, "sosfilt_stream")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		s := sectionsOf(c.SOS)
+		f := &sections{s: s}
+		if or(t, c.Params["op"], "") == "sosfilt_zi" {
+			in := header(names(1), 250)
+			through(t, f, in, [][]float64{{1}}, 0, []int{1})
+			f.run.reset()
+			f.run.start(0, &[stream.Lanes]float64{1}, 1)
+			for k, z := range decode[[][]float64](t, c.Expected["zi"]) {
+				c.near(t, "zi", []float64{f.run.state[0][k][0][0], f.run.state[0][k][1][0]}, z)
+			}
+			continue
+		}
+		x := channels(t, g.Inputs[c.Input])
+		chunks := decode[[]int](t, c.Params["chunks"])
+		skip := 0
+		var seq int64
+		if decode[string](t, c.Params["init"]) == "zero" {
+			x, seq, skip = fromZero(x), -1, 1
+			chunks = append([]int{1}, chunks...)
+		}
+		want := c.Expected["y"]
+		if other := or(t, c.Expected["y_same_as"], ""); other != "" {
+			want = g.find(t, other).Expected["y"]
+		}
+		_, y, _ := through(t, f, header(names(len(x)), 250), x, seq, chunks)
+		for ch, w := range channels(t, want) {
+			got := y[ch][skip:]
+			c.near(t, "y", got[:len(w)], w)
+		}
+		if len(c.Expected["zf"]) > 0 && len(x) == 1 {
+			for k, z := range decode[[][]float64](t, c.Expected["zf"]) {
+				c.near(t, "zf", []float64{f.run.state[0][k][0][0], f.run.state[0][k][1][0]}, z)
+			}
+		}
+		if len(c.Expected["zf"]) > 0 && len(x) > 1 {
+			for k, z := range decode[[][][]float64](t, c.Expected["zf"]) {
+				for ch := range z {
+					c.near(t, "zf", []float64{f.run.state[0][k][0][ch], f.run.state[0][k][1][ch]}, z[ch])
+				}
+			}
+		}
+	}
+	if len(g.Cases) != 40 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
