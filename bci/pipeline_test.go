@@ -46,7 +46,7 @@ stages:
 	if got := p.Steps[2].canonical(); got != "bandpass low=8 high=13 order=4" {
 		t.Errorf("canonical form %q", got)
 	}
-	if got := p.Steps[4].canonical(); got != "window length=1 hop=0.1 features=(covariance estimator=oas shrinkage=0)(log-variance)" {
+	if got := p.Steps[4].canonical(); got != "window length=1 hop=0.1 features=(covariance estimator=oas shrinkage=0 keep-mean=false)(log-variance keep-mean=false) smooth=0 keep-settling=false" {
 		t.Errorf("canonical form %q", got)
 	}
 	a, b := p.Build()[4].Stage, p.Build()[4].Stage
