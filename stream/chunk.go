@@ -133,6 +133,19 @@ func (c *Chunk) Resize(n int) {
 	}
 }
 
+// Extend adds n columns behind those in use. They are unmarked; their samples are
+// whatever the memory held. The columns before keep theirs.
+func (c *Chunk) Extend(n int) {
+	if n < 0 || n > c.capacity-c.Len {
+		panic(fmt.Sprintf("stream: Extend(%d) of a chunk with %d of %d columns in use", n, c.Len, c.capacity))
+	}
+	from := c.Len
+	c.Len += n
+	for k := range c.Tiles() {
+		clear(c.Bad(k)[from:])
+	}
+}
+
 // Clear makes c an empty chunk: no columns, flags, markers, events or stamps.
 func (c *Chunk) Clear() {
 	c.Seq, c.T0, c.Arrived, c.Len, c.Flags = 0, 0, 0, 0, 0

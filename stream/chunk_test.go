@@ -241,3 +241,23 @@ func TestTime(t *testing.T) {
 		t.Errorf("1.5e9 ns are %v s", s)
 	}
 }
+
+func TestExtendKeepsWhatIsThere(t *testing.T) {
+	c := new(Chunk)
+	c.Alloc(9, 4)
+	c.Resize(4)
+	c.MarkBad(8, 1)
+	c.MarkBad(8, 2)
+	c.Set(8, 1, 7)
+	c.Len = 2 // the mark of column 2 stays in memory
+	c.Extend(2)
+	if c.Len != 4 || c.At(8, 1) != 7 || !c.IsBad(8, 1) || c.IsBad(8, 2) {
+		t.Errorf("after Extend: %d columns, value %v, marks %v %v", c.Len, c.At(8, 1), c.IsBad(8, 1), c.IsBad(8, 2))
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a chunk was extended past its room")
+		}
+	}()
+	c.Extend(1)
+}

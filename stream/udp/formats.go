@@ -1,0 +1,142 @@
+package udp
+
+import (
+	"fmt"
+	"net/url"
+	"sort"
+	"strings"
+
+	"neurostream/stream"
+)
+
+// Carrier says how a format's packets travel.
+type Carrier uint8
+
+const (
+	UDP Carrier = 1 << iota // one datagram holds one packet
+	TCP                     // packets in a byte stream; the Format is a Framer
+)
+
+// FormatType is a line of the table of formats.
+type FormatType struct {
+	Name    string
+	Doc     string  // one line
+	Example string  // the parameters of a URL
+	Carrier Carrier //
+	Port    int     // where it is usually found; 0 = anywhere
+	Group   string  // multicast group, where that is usual
+	Params  []Param // of New
+	New     func(*Parameters) (Format, error)
+	// Like says how much a packet looks like this format, 0 to 1, without any
+	// knowledge of the URL. Nil: the format cannot be recognised.
+	Like func(pkt []byte) float64
+	// Encoder, for simulators and sinks; EncoderParams are its parameters.
+	Encoder       func(*Parameters) (Encoder, error)
+	EncoderParams []Param
+	// Device is the header of the device that the simulator plays when nobody says
+	// otherwise, SimulatorURL the parameters of its encoder, and URL those with
+	// which the source then reads it.
+	Device            func() stream.Header
+	SimulatorURL, URL string
+	Kept              int  // columns that the encoder may hold back at the end
+	Markers           bool // whether the format carries markers at columns
+	Sink              bool // the encoder takes any stream, so that it serves as a sink
+}
+
+// Formats is the table of all formats, by name.
+func Formats() []FormatType {
+	return []FormatType{
+		{
+			Name: "native", Doc: "ours: sequence, index, clock and checksum", Example: "format=native", Carrier: UDP,
+			Params: nativeParams, New: newNative, Like: likeNative,
+			Encoder: newNativeEncoder, EncoderParams: nativeEncoderParams, Sink: true, Markers: true,
+			Device: func() stream.Header { return device("native", 250, 8, "ch", "uV", "EEG") },
+		},
+	}
+}
+
+// device makes the header of a simulated device.
+func device(name string, rate float64, channels int, prefix, unit, kind string) stream.Header {
+	h := stream.Header{Name: name, Rate: rate, MaxLen: max(1, int(rate/25))}
+	for i := range channels {
+		h.Channels = append(h.Channels, stream.Channel{Label: fmt.Sprintf("%s%d", prefix, i+1), Unit: unit, Type: kind})
+	}
+	return h
+}
+
+// FormatNamed finds a format.
+func FormatNamed(name string) (*FormatType, error) {
+	all := Formats()
+	var names []string
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i], nil
+		}
+		names = append(names, all[i].Name)
+	}
+	return nil, fmt.Errorf("udp: there is no format %q; there are %s", name, strings.Join(names, " "))
+}
+
+// NewFormat makes the decoder of a format from the parameters of a URL that
+// concern it; others are an error.
+func NewFormat(name string, values url.Values) (Format, error) {
+	t, err := FormatNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	p := NewParameters(values)
+	f, err := t.New(p)
+	if err == nil {
+		err = p.Finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// NewEncoder makes the encoder of a format.
+func NewEncoder(name string, values url.Values) (Encoder, error) {
+	t, err := FormatNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.Encoder == nil {
+		return nil, fmt.Errorf("udp: format %s can only be read", name)
+	}
+	p := NewParameters(values)
+	e, err := t.Encoder(p)
+	if err == nil {
+		err = p.Finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Guess is a format that packets look like.
+type Guess struct {
+	Name string
+	Like float64 // mean over the packets, 0 to 1
+}
+
+// Sniff says which formats some packets look like, the likeliest first: for "wrong
+// format" messages and for captures of unknown origin.
+func Sniff(pkts [][]byte) []Guess {
+	var out []Guess
+	for _, t := range Formats() {
+		if t.Like == nil || len(pkts) == 0 {
+			continue
+		}
+		var sum float64
+		for _, p := range pkts {
+			sum += t.Like(p)
+		}
+		if sum > 0 {
+			out = append(out, Guess{t.Name, sum / float64(len(pkts))})
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Like > out[j].Like })
+	return out
+}

@@ -1,0 +1,333 @@
+package udp
+
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+
+	"neurostream/stream"
+)
+
+var (
+	le = binary.LittleEndian
+	be = binary.BigEndian
+)
+
+// SampleType is how one number lies on the wire.
+type SampleType uint8
+
+const (
+	NoType SampleType = iota
+	U8
+	I8
+	U16
+	I16
+	I24
+	I32
+	F32
+	F64
+	U32
+	U24
+)
+
+var sampleTypes = [...]struct {
+	name string
+	size int
+}{{"", 0}, {"u8", 1}, {"i8", 1}, {"u16", 2}, {"i16", 2}, {"i24", 3}, {"i32", 4}, {"f32", 4}, {"f64", 8}, {"u32", 4}, {"u24", 3}}
+
+// String returns the name used in URLs.
+func (t SampleType) String() string { return sampleTypes[t].name }
+
+// Size returns the bytes of one number.
+func (t SampleType) Size() int { return sampleTypes[t].size }
+
+// Float reports whether the type is a floating-point one.
+func (t SampleType) Float() bool { return t == F32 || t == F64 }
+
+func (t SampleType) rangeOf() (low, high float64) {
+	switch t {
+	case U8, U16, U24, U32:
+		return 0, math.Ldexp(1, 8*t.Size()) - 1
+	case F32, F64, NoType:
+		return 0, 0
+	}
+	h := math.Ldexp(1, 8*t.Size()-1)
+	return -h, h - 1
+}
+
+// typeNames lists what parseType knows.
+func typeNames() []string {
+	var out []string
+	for _, t := range sampleTypes[1:] {
+		out = append(out, t.name)
+	}
+	return out
+}
+
+// parseType returns the type with this name; float32, int16 and the like will do.
+func parseType(s string) SampleType {
+	s = strings.NewReplacer("uint", "u", "int", "i", "float", "f", "double", "f64").Replace(strings.ToLower(s))
+	for i, t := range sampleTypes {
+		if i > 0 && t.name == s {
+			return SampleType(i)
+		}
+	}
+	return NoType
+}
+
+// number reads one number; p holds at least Size bytes.
+func (t SampleType) number(p []byte, big bool) float64 {
+	if big {
+		switch t {
+		case U16:
+			return float64(be.Uint16(p))
+		case I16:
+			return float64(int16(be.Uint16(p)))
+		case I24:
+			return float64(int32(uint32(p[0])<<24|uint32(p[1])<<16|uint32(p[2])<<8) >> 8)
+		case U24:
+			return float64(uint32(p[0])<<16 | uint32(p[1])<<8 | uint32(p[2]))
+		case I32:
+			return float64(int32(be.Uint32(p)))
+		case U32:
+			return float64(be.Uint32(p))
+		case F32:
+			return float64(math.Float32frombits(be.Uint32(p)))
+		case F64:
+			return math.Float64frombits(be.Uint64(p))
+		}
+	}
+	switch t {
+	case U8:
+		return float64(p[0])
+	case I8:
+		return float64(int8(p[0]))
+	case U16:
+		return float64(le.Uint16(p))
+	case I16:
+		return float64(int16(le.Uint16(p)))
+	case I24:
+		return float64(int32(uint32(p[2])<<24|uint32(p[1])<<16|uint32(p[0])<<8) >> 8)
+	case U24:
+		return float64(uint32(p[2])<<16 | uint32(p[1])<<8 | uint32(p[0]))
+	case I32:
+		return float64(int32(le.Uint32(p)))
+	case U32:
+		return float64(le.Uint32(p))
+	case F32:
+		return float64(math.Float32frombits(le.Uint32(p)))
+	case F64:
+		return math.Float64frombits(le.Uint64(p))
+	}
+	return 0
+}
+
+// unsigned reads an integer of up to eight bytes.
+func unsigned(p []byte, big bool) uint64 {
+	var v uint64
+	for i := range p {
+		b := p[i]
+		if !big {
+			b = p[len(p)-1-i]
+		}
+		v = v<<8 | uint64(b)
+	}
+	return v
+}
+
+// append writes one number. Integers round half to even and saturate; NaN is 0.
+func (t SampleType) append(dst []byte, v float64, big bool) []byte {
+	var bits uint64
+	switch t {
+	case F32:
+		bits = uint64(math.Float32bits(float32(v)))
+	case F64:
+		bits = math.Float64bits(v)
+	default:
+		low, high := t.rangeOf()
+		bits = uint64(roundTo(v, low, high))
+	}
+	return appendUnsigned(dst, bits, t.Size(), big)
+}
+
+func appendUnsigned(dst []byte, v uint64, size int, big bool) []byte {
+	for i := range size {
+		shift := 8 * i
+		if big {
+			shift = 8 * (size - 1 - i)
+		}
+		dst = append(dst, byte(v>>shift))
+	}
+	return dst
+}
+
+// matrix is a block of numbers on the wire.
+type matrix struct {
+	typ    SampleType
+	big    bool
+	byRow  bool    // channel after channel (channel-major); else column after column
+	scales []Scale // per row, or nil
+}
+
+func (m *matrix) size(rows, columns int) int { return rows * columns * m.typ.Size() }
+
+// decode appends columns read from p, which holds size(rows, columns) bytes or
+// more. What is not a finite number becomes 0 and is marked bad.
+func (m *matrix) decode(dst *stream.Chunk, p []byte, columns int) {
+	from := dst.Len
+	dst.Extend(columns)
+	rows, size := dst.Rows(), m.typ.Size()
+	p = p[:rows*columns*size]
+	for k := range dst.Tiles() {
+		lanes := min(stream.Lanes, rows-k*stream.Lanes)
+		tile := dst.Tile(k)[from:]
+		if m.byRow {
+			for l := range lanes {
+				m.row(tile, l, p[(k*stream.Lanes+l)*columns*size:][:columns*size])
+			}
+		} else {
+			m.columns(tile, lanes, p[k*stream.Lanes*size:], rows*size)
+		}
+		if m.scales != nil {
+			m.scale(tile, lanes, k*stream.Lanes)
+		}
+		if m.typ.Float() {
+			cleanse(dst, k, from, lanes)
+		}
+	}
+}
+
+func (m *matrix) row(tile [][stream.Lanes]float64, l int, p []byte) {
+	if !m.big {
+		switch m.typ {
+		case F32:
+			for i := range tile {
+				tile[i][l] = float64(math.Float32frombits(le.Uint32(p[4*i:])))
+			}
+			return
+		case F64:
+			for i := range tile {
+				tile[i][l] = math.Float64frombits(le.Uint64(p[8*i:]))
+			}
+			return
+		case I16:
+			for i := range tile {
+				tile[i][l] = float64(int16(le.Uint16(p[2*i:])))
+			}
+			return
+		}
+	}
+	size := m.typ.Size()
+	for i := range tile {
+		tile[i][l] = m.typ.number(p[i*size:], m.big)
+	}
+}
+
+func (m *matrix) columns(tile [][stream.Lanes]float64, lanes int, p []byte, stride int) {
+	if !m.big {
+		switch m.typ {
+		case F32:
+			for i := range tile {
+				v, q := &tile[i], p[i*stride:][:4*lanes]
+				for l := range lanes {
+					v[l] = float64(math.Float32frombits(le.Uint32(q[4*l:])))
+				}
+			}
+			return
+		case F64:
+			for i := range tile {
+				v, q := &tile[i], p[i*stride:][:8*lanes]
+				for l := range lanes {
+					v[l] = math.Float64frombits(le.Uint64(q[8*l:]))
+				}
+			}
+			return
+		case I16:
+			for i := range tile {
+				v, q := &tile[i], p[i*stride:][:2*lanes]
+				for l := range lanes {
+					v[l] = float64(int16(le.Uint16(q[2*l:])))
+				}
+			}
+			return
+		}
+	}
+	size := m.typ.Size()
+	for i := range tile {
+		v, q := &tile[i], p[i*stride:][:size*lanes]
+		for l := range lanes {
+			v[l] = m.typ.number(q[l*size:], m.big)
+		}
+	}
+}
+
+func (m *matrix) scale(tile [][stream.Lanes]float64, lanes, row int) {
+	var bit, offset [stream.Lanes]float64
+	for l := range lanes {
+		s := &m.scales[row+l]
+		bit[l], offset[l] = s.Bit, s.Offset
+		if s.Bit == 0 {
+			bit[l], offset[l] = 1, 0
+		}
+	}
+	for i := range tile {
+		v := &tile[i]
+		for l := range lanes {
+			v[l] = float64(v[l]*bit[l]) + offset[l]
+		}
+	}
+}
+
+// cleanse zeroes and marks what is not finite in the columns of tile k from from on.
+func cleanse(dst *stream.Chunk, k, from, lanes int) {
+	tile := dst.Tile(k)
+	for i := from; i < len(tile); i++ {
+		v := &tile[i]
+		for l := range lanes {
+			if !finite(v[l]) {
+				v[l] = 0
+				dst.MarkBad(k*stream.Lanes+l, i)
+			}
+		}
+	}
+}
+
+// put stores one number, or marks it bad when it is not finite.
+func put(dst *stream.Chunk, ch, col int, v float64) {
+	if !finite(v) {
+		dst.Set(ch, col, 0)
+		dst.MarkBad(ch, col)
+		return
+	}
+	dst.Set(ch, col, v)
+}
+
+// encode appends columns from to to, undoing the scales. A sample marked bad is
+// written as NaN where the type has one.
+func (m *matrix) encode(dst []byte, src *stream.Chunk, from, to int) []byte {
+	rows := src.Rows()
+	one := func(ch, col int) {
+		v := src.At(ch, col)
+		if m.scales != nil && m.scales[ch].Bit != 0 {
+			v = (v - m.scales[ch].Offset) / m.scales[ch].Bit
+		}
+		if src.Flags&stream.Bad != 0 && m.typ.Float() && src.IsBad(ch, col) {
+			v = math.NaN()
+		}
+		dst = m.typ.append(dst, v, m.big)
+	}
+	if m.byRow {
+		for ch := range rows {
+			for col := from; col < to; col++ {
+				one(ch, col)
+			}
+		}
+		return dst
+	}
+	for col := from; col < to; col++ {
+		for ch := range rows {
+			one(ch, col)
+		}
+	}
+	return dst
+}
