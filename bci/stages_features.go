@@ -217,6 +217,17 @@ var extractors = []PartType{
 		Params: with(welch[:len(welch)-2], connectivityParams...),
 		Part:   func(s *Settings) any { return connectivityOf(s) },
 	},
+	{
+		Name: "canonical", Doc: "canonical correlation of all channels with a flicker at each frequency (SSVEP)", Example: "canonical: {freqs: [13, 17, 21]}",
+		Params: []Param{
+			{Name: "freqs", Kind: Numbers, Unit: "Hz", Required: true, Min: 0.1, Max: 1000, Doc: "of the flicker"},
+			{Name: "harmonics", Kind: Integer, Default: 2.0, Min: 1, Max: 8, Doc: "multiples of the frequency to use, itself included"},
+			{Name: "lengths", Kind: Numbers, Unit: "s", Min: 0.01, Max: 3600, Doc: "newest parts of the window to look at, each giving a row per frequency; none = the whole window"},
+		},
+		Part: func(s *Settings) any {
+			return &features.Canonical{Freqs: s.Floats("freqs"), Harmonics: s.Int("harmonics"), Lengths: s.Floats("lengths")}
+		},
+	},
 }
 
 var connectivityParams = []Param{

@@ -18,7 +18,7 @@ import (
 // It is computed over the newest seconds of the window for each of Lengths, so that
 // one stage offers quick and sure evidence side by side. Rows: all frequencies of the
 // first length, then of the next. Means are removed; a singular covariance of the
-// channels is bridged by a ridge of 1e-9 of its mean eigenvalue. A window without
+// channels is bridged by a ridge of 1e-11 of its mean eigenvalue. A window without
 // variance is undefined. Cost per length: O(length · channels · (channels + 2 ·
 // harmonics · frequencies)), nested lengths share it.
 type Canonical struct {
@@ -185,7 +185,7 @@ func (x *Canonical) correlation(f int, n float64) (float64, bool) {
 		return 0, false
 	}
 	for i := range c {
-		x.l[i*c+i] += 1e-9 * trace / float64(c)
+		x.l[i*c+i] += 1e-11 * trace / float64(c)
 	}
 	for i := range d {
 		for j := range i + 1 {

@@ -23,6 +23,7 @@ var contract = map[string]func() Extractor{
 	"Covariance":     func() Extractor { return &Covariance{} },
 	"Covariance/lwf": func() Extractor { return &Covariance{Estimator: "lwf"} },
 	"Covariance/oas": func() Extractor { return &Covariance{Estimator: "oas", KeepMean: true} },
+	"Canonical":      func() Extractor { return &Canonical{Freqs: []float64{8, 12}, Lengths: []float64{1.2, 0.5}} },
 	"LogVariance":    func() Extractor { return &LogVariance{} },
 	"BandPower":      func() Extractor { return &BandPower{Bands: []Band{{Low: 4, High: 8}, {"alpha", 8, 13}}} },
 	"BandPower/trapz": func() Extractor {
