@@ -27,7 +27,7 @@ type Output struct {
 	// replay and benchmarks. Others lose chunks, are told how many by an
 	// EventDrop and a Gap, and can never slow decoding.
 	Lossless bool
-	Slots    int // chunks in its ring; 0 = 64
+	Slots    int // chunks in its ring; 0 = as Options.Slots
 }
 
 // Options set how an engine runs; none of them changes a bit of what it computes.
@@ -35,7 +35,7 @@ type Options struct {
 	// Live: the source never waits. When the chain cannot keep up, chunks are
 	// dropped before it and counted. Otherwise (replay) nothing is ever lost.
 	Live    bool
-	Slots   int          // chunks in the rings between goroutines; 0 = 64
+	Slots   int          // chunks in the rings between goroutines; 0 = two seconds of data, see ringSlots
 	Clock   stream.Clock // nil = stream.Wall
 	OnEvent func(stream.Event)
 	Source  string // URL, for Status
@@ -103,13 +103,19 @@ type output struct {
 	err    error
 }
 
-const defaultSlots = 64
+// ringSlots returns how many chunks a ring holds by default: two seconds even when
+// every chunk is a single column, since disks and schedulers stall for that long;
+// but at least 64 chunks, and no more than 64 MiB.
+func ringSlots(h *stream.Header) int {
+	slots := 64
+	for float64(slots) < 2*h.Rate && int64(2*slots)*chunkBytes(h) <= 64<<20 {
+		slots *= 2
+	}
+	return slots
+}
 
 // NewEngine puts an engine together. Nothing is opened yet.
 func NewEngine(p *Pipeline, m *Model, src stream.Source, outs []Output, opt Options) (*Engine, error) {
-	if opt.Slots == 0 {
-		opt.Slots = defaultSlots
-	}
 	if opt.Clock == nil {
 		opt.Clock = stream.Wall{}
 	}
@@ -127,9 +133,6 @@ func NewEngine(p *Pipeline, m *Model, src stream.Source, outs []Output, opt Opti
 		l.chain.Links = append(l.chain.Links, links[i])
 	}
 	for _, o := range outs {
-		if o.Slots == 0 {
-			o.Slots = defaultSlots
-		}
 		if o.From != "" && o.From != "source" && e.find(o.From) < 0 {
 			names := []string{"source"}
 			for _, l := range links {
@@ -178,7 +181,7 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 		return err
 	}
 	e.in = h
-	e.intake = stream.NewRing(&h, e.options.Slots)
+	e.intake = e.newRing(&h, e.options.Slots)
 	e.spare = stream.NewChunk(&h)
 	ring := e.intake
 	for i, l := range e.lanes {
@@ -193,7 +196,7 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			n += 2
 			l.dst = stream.NewChunk(&out)
 		} else {
-			ring = stream.NewRing(&out, e.options.Slots)
+			ring = e.newRing(&out, e.options.Slots)
 			l.next = e.lanes[i+1]
 		}
 		l.meter = newMeter(n)
@@ -218,9 +221,16 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", o.Name, err)
 		}
 		opened = append(opened, o.Sink)
-		o.ring = stream.NewRing(&o.header, o.Slots)
+		o.ring = e.newRing(&o.header, o.Slots)
 	}
 	return nil
+}
+
+func (e *Engine) newRing(h *stream.Header, slots int) *stream.Ring {
+	if slots == 0 {
+		slots = ringSlots(h)
+	}
+	return stream.NewRing(h, slots)
 }
 
 // stageError puts the place in the pipeline file before a stage's complaint.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,7 +30,7 @@ func TestDecisionsOverLSLAreThoseOfTheReplay(t *testing.T) {
 		t.Skip("plays a recording in six seconds")
 	}
 	onThisMachine(t)
-	digest := func(args ...string) (string, float64) {
+	digest := func(args ...string) (string, string) {
 		t.Helper()
 		var out, errs bytes.Buffer
 		if code := execute(append([]string{"demo", "--headless", "--json"}, args...), &out, &errs); code != 0 {
@@ -38,16 +39,22 @@ func TestDecisionsOverLSLAreThoseOfTheReplay(t *testing.T) {
 		var r struct {
 			Digest        string
 			TrialAccuracy float64 `json:"trial_accuracy"`
+			Columns       int64
+			Dropped       int64 `json:"dropped_columns"`
+			Events        map[string]int64
 		}
 		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 			t.Fatal(err)
 		}
-		return r.Digest, r.TrialAccuracy
+		if r.Dropped > 0 {
+			t.Errorf("%d columns were dropped", r.Dropped)
+		}
+		return r.Digest, fmt.Sprintf("%.3f of trials right, %d columns, events %v", r.TrialAccuracy, r.Columns, r.Events)
 	}
-	want, accuracy := digest()
+	want, whole := digest()
 	got, over := digest("--lsl", "--speed", "20")
-	if got != want || over != accuracy {
-		t.Errorf("over LSL the digest is %.12s… and %.3f of trials are right, in replay %.12s… and %.3f", got, over, want, accuracy)
+	if got != want || over != whole {
+		t.Errorf("over LSL the digest is %.12s… (%s), in replay %.12s… (%s)", got, over, want, whole)
 	}
 }
 
