@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,9 +40,13 @@ type recorded struct {
 	gaps    atomic.Int64
 	first   atomic.Int64 // engine time of the first and the newest sample
 	newest  atomic.Int64
-	offsets int // clock measurements written
-	err     error
+	marker  atomic.Pointer[string] // the newest, of an irregular stream of strings
+	offsets int                    // clock measurements written
+	err     atomic.Pointer[string] // why it ended before the recording
 }
+
+// marks reports whether the samples are markers.
+func (s *recorded) marks() bool { return s.info.Format == lsl.String && s.info.Rate == 0 }
 
 // RecordedStream is the state of one stream of a recording.
 type RecordedStream struct {
@@ -60,6 +65,8 @@ type RecordedStream struct {
 	OffsetMS float64 `json:"clock_offset_ms"`
 	DriftPPM float64 `json:"clock_drift_ppm"`
 	QuietS   float64 `json:"quiet_s"` // since the newest sample; 0 before the first
+	Markers  int64   `json:"markers"` // samples of an irregular stream of strings; 0 of others
+	Marker   string  `json:"last_marker,omitempty"`
 	Error    string  `json:"error,omitempty"`
 }
 
@@ -154,7 +161,8 @@ func (r *Recorder) record(ctx context.Context, s *recorded) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			s.err = err // this stream has ended; the others go on
+			why := err.Error()
+			s.err.Store(&why) // this stream has ended; the others go on
 			return r.note(stream.Event{Kind: stream.EventNote, Time: r.clock.Now(), Origin: s.info.Name, Detail: err.Error()})
 		}
 		for _, e := range b.Events {
@@ -200,6 +208,10 @@ func (r *Recorder) record(ctx context.Context, s *recorded) error {
 			s.first.Store(int64(b.Arrived[0]))
 		}
 		s.newest.Store(int64(b.Arrived[n-1]))
+		if s.marks() && len(words) > 0 {
+			last := strings.Clone(words[len(words)-1])
+			s.marker.Store(&last)
+		}
 	}
 }
 
@@ -240,6 +252,15 @@ func (r *Recorder) Streams() []RecordedStream {
 		if first, newest := s.first.Load(), s.newest.Load(); newest > first {
 			row.Measured = float64(row.Samples-1) / (float64(newest-first) * 1e-9)
 			row.QuietS = max(0, (now - stream.Time(newest)).Seconds())
+		}
+		if why := s.err.Load(); why != nil {
+			row.Error = *why
+		}
+		if s.marks() {
+			row.Markers = row.Samples
+			if m := s.marker.Load(); m != nil {
+				row.Marker = *m
+			}
 		}
 		out = append(out, row)
 	}

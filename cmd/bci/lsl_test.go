@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"neurostream/bci"
 	"neurostream/recordings/xdf"
+	"neurostream/stream/lsl"
 )
 
 // onThisMachine keeps discovery on the loopback interface.
@@ -103,4 +105,44 @@ func TestPlayAndRecord(t *testing.T) {
 		t.Error("an existing file is overwritten")
 	}
 	<-sent
+}
+
+// ping and doctor find what play sends; what is not there fails with a way on.
+func TestPingAndDoctor(t *testing.T) {
+	onThisMachine(t)
+	s := newShell(t)
+	o, err := lsl.NewOutlet(lsl.Info{Name: "near", Type: "EEG", Channels: 2, Format: lsl.Float32, Rate: 100, SourceID: "near"}, lsl.OutletOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	code, out, errs := s.run("lsl", "ping", "near", "-n", "3", "--interval", "5ms", "--json")
+	var p pingReport
+	if err := json.Unmarshal([]byte(out), &p); code != 0 || err != nil {
+		t.Fatalf("ping: %d %v %s%s", code, err, out, errs)
+	}
+	if p.Sent != 3 || p.Answered != 3 || p.LeastMS == nil || *p.LeastMS > *p.MostMS || p.OffsetMS == nil {
+		t.Errorf("ping: %s", out)
+	}
+	code, out, errs = s.run("lsl", "ping", "near", "-n", "2", "--interval", "5ms")
+	if code != 0 || !strings.Contains(out, "2 answered (0 % lost)") || !strings.Contains(out, "clock offset") {
+		t.Errorf("ping: %d %s%s", code, out, errs)
+	}
+	code, out, errs = s.run("lsl", "doctor", "--name", "near", "--wait", "100ms")
+	if code != 0 || !strings.Contains(out, "near") || !strings.Contains(out, "which way reaches what") {
+		t.Errorf("doctor: %d %s%s", code, out, errs)
+	}
+	code, out, errs = s.run("lsl", "doctor", "--name", "far", "--wait", "100ms", "--json")
+	if code != 1 || !strings.Contains(errs, "no stream with name='far'") || !json.Valid([]byte(out)) {
+		t.Errorf("doctor of nothing: %d %s%s", code, out, errs)
+	}
+	code, _, errs = s.run("lsl", "ping", "far", "--timeout", "200ms")
+	if code != 1 || !strings.Contains(errs, "no LSL stream with name='far'") || !strings.Contains(errs, `"near" (EEG`) || !strings.Contains(errs, "bci lsl doctor") {
+		t.Errorf("ping of nothing: %d %s", code, errs)
+	}
+	for _, bad := range [][]string{{"lsl", "pong"}, {"lsl", "ping", "near", "-n", "0"}, {"lsl", "doctor", "--wait", "1h"}} {
+		if code, _, errs := s.run(bad...); code != 2 || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%v: %d %q", bad, code, errs)
+		}
+	}
 }

@@ -104,7 +104,13 @@ func printRecording(w io.Writer, path string, elapsed time.Duration, rows []bci.
 		rate := float64(size) / elapsed.Seconds()
 		left = fmt.Sprintf(", %.1f GB of disk left: %.0f h at this rate", float64(free)/1e9, float64(free)/rate/3600)
 	}
-	fmt.Fprintf(w, "%s: %v, %.2f MB%s\n", path, elapsed.Round(time.Second), float64(size)/1e6, left)
+	marks, last := int64(0), ""
+	for _, s := range rows {
+		if marks += s.Markers; s.Marker != "" {
+			last = fmt.Sprintf(" (last of %s: %.40q)", s.Name, s.Marker)
+		}
+	}
+	fmt.Fprintf(w, "%s: %v, %.2f MB, %d markers%s%s\n", path, elapsed.Round(time.Second), float64(size)/1e6, marks, last, left)
 	fmt.Fprintf(w, "%-22s %-9s %-10s %9s %11s %10s %6s %8s %8s %11s %10s\n", "stream", "type", "state", "nominal", "measured", "samples", "gaps", "missing", "dropped", "offset (ms)", "drift ppm")
 	for _, s := range rows {
 		nominal := "irregular"
@@ -116,5 +122,8 @@ func printRecording(w io.Writer, path string, elapsed time.Duration, rows []bci.
 			state = fmt.Sprintf("quiet %.0f s", s.QuietS)
 		}
 		fmt.Fprintf(w, "%-22s %-9s %-10s %9s %8.2f Hz %10d %6d %8d %8d %11.3f %10.1f\n", s.Name, s.Type, state, nominal, s.Measured, s.Samples, s.Gaps, s.Missing, s.Dropped, s.OffsetMS, s.DriftPPM)
+		if s.Error != "" {
+			fmt.Fprintf(w, "  %s\n", s.Error)
+		}
 	}
 }

@@ -373,15 +373,26 @@ func (s *search) wave(expression, id string) {
 	}
 }
 
-// ask sends one query in one way and reports whether it left.
-func (s *search) ask(w *way, expression, id string) bool {
+// ask sends one query in one way. What fails is remembered, so that a message can
+// say why nobody answered.
+func (s *search) ask(w *way, expression, id string) {
+	err := s.send(w, expression, id)
+	if err == nil || isClosed(err) {
+		return
+	}
+	if w.kind == "unicast" && !w.target.IsLoopback() || w.iface.Interface != nil && w.iface.Flags&net.FlagLoopback == 0 {
+		s.fail(w.name, err)
+	}
+}
+
+// send sends one query in one way.
+func (s *search) send(w *way, expression, id string) (err error) {
 	conn := s.conns[w.family]
 	if conn == nil {
-		return false
+		return nil
 	}
 	q := Query{Expression: expression, ReturnPort: uint16(conn.LocalAddr().(*net.UDPAddr).Port), ID: id}
 	b := q.Append(nil)
-	var err error
 	for _, port := range w.ports {
 		to := netip.AddrPortFrom(w.target, port)
 		if w.kind == "unicast" {
@@ -393,10 +404,7 @@ func (s *search) ask(w *way, expression, id string) bool {
 		}
 		err = sendThrough(conn, w, b, net.UDPAddrFromAddrPort(to))
 	}
-	if err != nil && !isClosed(err) && w.iface.Interface != nil && w.iface.Flags&net.FlagLoopback == 0 {
-		s.fail(w.name, err)
-	}
-	return err == nil
+	return err
 }
 
 // sendThrough sends out of one interface.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,7 @@ type markerInlet struct {
 const (
 	defaultTimeout = 10 * time.Second
 	settleTime     = 150 * time.Millisecond // to hear of a second stream that matches
+	lookAround     = 500 * time.Millisecond // of a search in vain: to hear what else there is
 )
 
 // NotFoundError says that no stream matched, and what was heard instead.
@@ -66,20 +68,51 @@ type NotFoundError struct {
 	Match    Match
 	Waited   time.Duration
 	Visible  []string // other streams that answered
+	Network  string   // what this host's network lacks; "" = nothing
 	Problems []string // ways of asking that failed
 }
 
 func (e *NotFoundError) Error() string {
 	s := fmt.Sprintf("no LSL stream with %s answered within %v", e.Match, e.Waited)
-	if len(e.Visible) > 0 {
+	switch {
+	case len(e.Visible) > 0:
 		s += "; there are " + strings.Join(e.Visible, ", ")
-	} else {
+	case e.Network != "":
+		s += " and no other stream either; " + e.Network
+	default:
 		s += " and no other stream either: is the sender started and linked, and do the firewalls let UDP 16571-16604 and TCP 16572-16604 pass?"
 	}
-	if len(e.Problems) > 0 {
-		s += "; asking failed by " + strings.Join(e.Problems, "; ")
+	if n := len(e.Problems); n > 0 {
+		s += "; asking failed by " + strings.Join(e.Problems[:min(n, 3)], "; ")
+		if n > 3 {
+			s += fmt.Sprintf("; and %d more", n-3)
+		}
+		s += "; name the sender's host in KnownPeers, [lab] section of lsl_api.cfg, to find it without"
 	}
-	return s + " (the doctor shows which way reaches which stream)"
+	return s + " (bci lsl doctor shows which way reaches which stream)"
+}
+
+// surroundings says what this host's network lacks.
+func surroundings() string {
+	all, err := net.Interfaces()
+	if err != nil {
+		return ""
+	}
+	loop := false
+	for i := range all {
+		addrs, _ := all[i].Addrs()
+		if all[i].Flags&net.FlagUp == 0 || len(addrs) == 0 {
+			continue
+		}
+		if all[i].Flags&net.FlagLoopback == 0 {
+			return ""
+		}
+		loop = true
+	}
+	if loop {
+		return "this host has no network but its loopback, so only streams of its own programs can be found"
+	}
+	return "no network interface of this host is up, not even the loopback: bring one up"
 }
 
 // AmbiguousError says that several streams match.
@@ -96,7 +129,9 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("%d LSL streams match %s: %s; choose one by source_id, hostname or uid", len(e.Streams), e.Match, strings.Join(list, "; "))
 }
 
-// FindOne resolves exactly one stream: what Source.Open uses.
+// FindOne resolves exactly one stream: what Source.Open uses. It returns when the
+// timeout has passed at the latest, with a NotFoundError that says what else there
+// is, or an AmbiguousError.
 func FindOne(ctx context.Context, m Match, o ResolveOptions) (Stream, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
@@ -104,27 +139,42 @@ func FindOne(ctx context.Context, m Match, o ResolveOptions) (Stream, error) {
 	if o.Settle == 0 {
 		o.Settle = settleTime
 	}
-	o.Min = 1
-	found, err := Resolve(ctx, m, o)
+	r, err := NewResolver(m, o)
 	if err != nil {
+		return Stream{}, err
+	}
+	defer r.Close()
+	rest := min(lookAround, o.Timeout/4)
+	r.wait(ctx, 1, o.Timeout-rest)
+	var others []Stream
+	if len(r.Streams()) == 0 && ctx.Err() == nil { // meanwhile, what is there instead?
+		all, err := NewResolver(Match{SessionID: AnySession}, o)
+		if err != nil {
+			return Stream{}, err
+		}
+		defer all.Close()
+		r.wait(ctx, 1, rest)
+		others = all.Streams()
+	}
+	found := r.Streams()
+	if len(found) > 0 {
+		sleep(ctx, o.Settle)
+		found = r.Streams()
+	}
+	if err := ctx.Err(); err != nil && len(found) == 0 {
 		return Stream{}, err
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		e := &NotFoundError{Match: m, Waited: o.Timeout}
-		if r, err := NewResolver(Match{SessionID: AnySession}, o); err == nil {
-			sleep(ctx, 500*time.Millisecond)
-			for _, s := range r.Streams() {
-				if len(e.Visible) == 8 {
-					e.Visible = append(e.Visible, "...")
-					break
-				}
-				e.Visible = append(e.Visible, fmt.Sprintf("%s in session %q", s.Describe(), s.SessionID))
+		e := &NotFoundError{Match: m, Waited: o.Timeout, Network: surroundings(), Problems: r.Problems()}
+		for _, s := range others {
+			if len(e.Visible) == 8 {
+				e.Visible = append(e.Visible, "...")
+				break
 			}
-			e.Problems = r.Problems()
-			r.Close()
+			e.Visible = append(e.Visible, fmt.Sprintf("%s in session %q", s.Describe(), s.SessionID))
 		}
 		return Stream{}, e
 	}
