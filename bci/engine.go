@@ -73,6 +73,7 @@ type Engine struct {
 	newest    atomic.Int64
 	state     atomic.Value // string
 	events    [32]atomic.Int64
+	swaps     swapper
 
 	statusMu  sync.Mutex
 	sum       [sha256.Size]byte
@@ -121,6 +122,7 @@ func NewEngine(p *Pipeline, m *Model, src stream.Source, outs []Output, opt Opti
 	}
 	e := &Engine{pipeline: p, model: m, source: src, options: opt, clock: opt.Clock, pacing: newPacingMeter()}
 	e.state.Store("opening")
+	e.swaps.ended = make(chan struct{})
 	links := p.Build()
 	if err := m.install(p, links); err != nil {
 		return nil, err
@@ -292,6 +294,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	fail(e.guard(func() string { return "the source" }, func() error { return e.read(work) })) // lanes drain, then end
 	lanes.Wait()
+	close(e.swaps.ended)
 	for _, o := range e.outputs {
 		o.settle()
 		o.ring.Close(nil)
@@ -412,6 +415,7 @@ func (e *Engine) work(ctx context.Context, l *lane) (err error) {
 		for range ready {
 			src, dst := l.ring.At(0), l.dst
 			taken := l.taken[n&mask]
+			e.swapBefore(l, int64(n), src)
 			if l.next != nil {
 				if dst, err = l.next.ring.ReserveWait(ctx); err != nil {
 					return err

@@ -36,7 +36,8 @@ Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
   ws://127.0.0.1:8080                a page that shows signals and decisions
 ` + bci.ListSinks(),
 		Example: `  bci run mi.yaml --model mi.model --from sample:S007R12
-  bci run mi.yaml --model mi.model --from 'file:s01.edf?speed=1' --to ws://127.0.0.1:8080 --to csv:decisions.csv`,
+  bci run mi.yaml --model mi.model --from 'file:s01.edf?speed=1' --to ws://127.0.0.1:8080 --to csv:decisions.csv
+  bci run mi.yaml --model mi.model --reload --from 'lsl://?type=EEG'     a newer mi.model takes over between two chunks`,
 		Args: exactly("a pipeline file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := bci.ReadPipeline(args[0])
@@ -45,6 +46,9 @@ Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
 			}
 			if r.from == "" {
 				return usageError{fmt.Errorf("where do the data come from? give --from; see: bci run --help")}
+			}
+			if r.reload && r.model == "" {
+				return usageError{fmt.Errorf("--reload watches the file of --model; give one")}
 			}
 			var m *bci.Model
 			if r.model != "" {
@@ -64,6 +68,7 @@ Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
 	f.StringVar(&r.from, "from", "", "source `address`")
 	f.StringArrayVar(&r.to, "to", nil, "sink `address`")
 	f.StringVar(&r.model, "model", "", "model `file` written by bci train")
+	f.BoolVar(&r.reload, "reload", false, "watch the model file and swap it in between two chunks when it is replaced")
 	f.DurationVar(&r.limit, "for", 0, "stop after this much time, e.g. 90s; 0 = at the end of the source")
 	f.BoolVar(&r.asJSON, "json", false, "print the report as one JSON object")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no events on the screen")
@@ -77,6 +82,7 @@ type runner struct {
 	limit       time.Duration
 	asJSON      bool
 	quiet       bool
+	reload      bool
 	out, errOut io.Writer
 	onPage      func(url string) // called when a page is being served
 }
@@ -174,6 +180,9 @@ func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in 
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
 	go r.watch(engine, in, watching)
+	if r.reload {
+		go r.watchModel(ctx, engine, watching)
+	}
 	err = <-done
 	close(watching)
 	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.limit > 0) && !errors.Is(err, context.Canceled) {
@@ -223,6 +232,27 @@ func (r *runner) watch(e *bci.Engine, in *bci.Input, stop <-chan struct{}) {
 			done = float64(s.Columns) / float64(in.Recording.Len())
 		}
 		p.show(fmt.Sprintf("%s  %.1f s of data, %.1f × real time, engine p99 %.0f µs", in.Name, s.DataS, s.Realtime, s.Engine.P99), done)
+	}
+}
+
+// watchModel swaps the model file in when it was replaced.
+func (r *runner) watchModel(ctx context.Context, e *bci.Engine, stop <-chan struct{}) {
+	w := bci.ModelWatch{Engine: e, Path: r.model}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		said, err := w.Check(ctx)
+		if err != nil {
+			said = "bci: " + err.Error()
+		}
+		if said != "" && (err != nil || !r.quiet) {
+			fmt.Fprintln(r.errOut, said)
+		}
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
 	}
 }
 
