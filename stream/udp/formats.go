@@ -52,6 +52,25 @@ func Formats() []FormatType {
 			Encoder: newNativeEncoder, EncoderParams: nativeEncoderParams, Sink: true, Markers: true,
 			Device: func() stream.Header { return device("native", 250, 8, "ch", "uV", "EEG") },
 		},
+		{
+			Name: "openbci-json", Doc: "OpenBCI GUI, networking widget by UDP: all widgets", Example: "format=openbci-json&rate=250", Carrier: UDP, Port: 12345,
+			Params: openBCIParams, New: newOpenBCI, Like: likeOpenBCI, URL: "rate=250",
+			Encoder: newOpenBCIEncoder, EncoderParams: openBCIEncoderParams, Sink: true,
+			Device: func() stream.Header { return device("OpenBCI", 250, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "brainflow", Doc: "BrainFlow's streaming board, by multicast", Example: "format=brainflow&board=cyton", Carrier: UDP, Port: 6677, Group: "225.1.1.1",
+			Params: brainflowParams, New: newBrainflow, URL: "board=cyton", SimulatorURL: "board=cyton", Kept: 2,
+			Encoder: newBrainflowEncoder, EncoderParams: brainflowEncoderParams,
+			Device: func() stream.Header { return device("BrainFlow", 250, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "unicorn", Doc: "g.tec Unicorn Hybrid Black, UDP interface", Example: "format=unicorn", Carrier: UDP,
+			Params: unicornParams, New: newUnicorn, Like: likeUnicorn,
+			Encoder: newUnicornEncoder, Device: func() stream.Header {
+				return stream.Header{Name: "Unicorn", Rate: 250, Channels: unicornChannels(false, unicornLabels), MaxLen: 10}
+			},
+		},
 	}
 }
 

@@ -331,3 +331,9 @@ func (m *matrix) encode(dst []byte, src *stream.Chunk, from, to int) []byte {
 	}
 	return dst
 }
+
+// nanoseconds returns a time in seconds, below 9·10^9, as whole nanoseconds.
+func nanoseconds(v float64) int64 {
+	s := math.Floor(v)
+	return int64(s)*1e9 + int64(math.RoundToEven((v-s)*1e9))
+}
