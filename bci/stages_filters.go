@@ -58,7 +58,7 @@ var filterStages = []StageType{
 		Name: "iir", Doc: "causal recursive filter of any family; order given, or chosen from pass and stop edges", Example: "iir: {family: elliptic, pass: [8, 30], stop: [5, 35], ripple: 0.5, attenuation: 40}",
 		Params: []Param{
 			{Name: "family", Kind: Text, Default: "butterworth", Choices: families, Doc: "butterworth: flat; chebyshev1: ripple where it passes; chebyshev2: ripple where it stops; elliptic: both, steepest; bessel: even delay"},
-			{Name: "type", Kind: Text, Default: "bandpass", Choices: []string{"lowpass", "highpass", "bandpass", "bandstop"}, Doc: "what it lets through (follows from pass and stop when they are given)"},
+			{Name: "type", Kind: Text, Default: "bandpass", Choices: kindNames, Doc: "what it lets through (follows from pass and stop when they are given)"},
 			{Name: "low", Kind: Number, Unit: "Hz", Doc: "lower edge; not for lowpass"},
 			{Name: "high", Kind: Number, Unit: "Hz", Doc: "upper edge; not for highpass"},
 			{Name: "order", Kind: Integer, Default: 0.0, Max: 16, Doc: "order per edge; 0 = 4, or the lowest that meets pass and stop"},
@@ -92,6 +92,49 @@ var filterStages = []StageType{
 		},
 	},
 	{
+		Name: "fir", Doc: "causal filter with a finite impulse response: linear phase, or minimum phase for little delay", Example: "fir: {type: bandpass, low: 8, high: 30, phase: minimum}",
+		Params: []Param{
+			{Name: "type", Kind: Text, Default: "bandpass", Choices: kindNames, Doc: "what it lets through"},
+			{Name: "low", Kind: Number, Unit: "Hz", Doc: "lower cut-off (-6 dB); not for lowpass"},
+			{Name: "high", Kind: Number, Unit: "Hz", Doc: "upper cut-off (-6 dB); not for highpass"},
+			{Name: "transition", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e5, Doc: "from where it passes to where it stops; 0 = a quarter of the cut-off, 2 Hz and more"},
+			{Name: "taps", Kind: Integer, Default: 0.0, Max: 65536, Doc: "length; 0 = as the transition needs"},
+			{Name: "method", Kind: Text, Default: "window", Choices: []string{"window", "least-squares"}, Doc: "of the design"},
+			{Name: "window", Kind: Text, Default: "hamming", Choices: []string{"boxcar", "hann", "hamming", "blackman", "kaiser"}, Doc: "of the window method"},
+			{Name: "attenuation", Kind: Number, Unit: "dB", Default: 60.0, Min: 8, Max: 300, Doc: "of the window kaiser"},
+			{Name: "phase", Kind: Text, Default: "linear", Choices: []string{"linear", "minimum"}, Doc: "linear delays all frequencies alike; minimum delays least"},
+			{Name: "coefficients", Kind: Numbers, Doc: "the impulse response itself, in place of a design"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.FIR{
+				Kind: kinds[s.Text("type")], Low: s.Float("low"), High: s.Float("high"), Transition: s.Float("transition"), Taps: s.Int("taps"),
+				Method: s.Text("method"), Window: s.Text("window"), Attenuation: s.Float("attenuation"), Minimum: s.Text("phase") == "minimum", Coefficients: s.Floats("coefficients"),
+			}
+		},
+	},
+	{
+		Name: "decimate", Doc: "every n-th sample, behind a low-pass", Example: "decimate: {factor: 4}",
+		Params: []Param{
+			{Name: "factor", Kind: Integer, Required: true, Min: 2, Max: 1000, Doc: "old rate divided by the new one"},
+			{Name: "phase", Kind: Integer, Default: 0.0, Max: 999, Doc: "which samples: those whose index leaves this rest"},
+			{Name: "filter", Kind: Text, Default: "iir", Choices: []string{"iir", "fir"}, Doc: "iir: short delay, factors up to 13; fir: linear phase"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Decimate{Factor: s.Int("factor"), Phase: s.Int("phase"), Filter: s.Text("filter")}
+		},
+	},
+	{
+		Name: "resample", Doc: "another rate, by a ratio of whole numbers", Example: "resample: {rate: 128}",
+		Params: []Param{
+			{Name: "rate", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e6, Doc: "the new rate; 0 = up and down are given"},
+			{Name: "up", Kind: Integer, Default: 0.0, Max: 4096, Doc: "the new rate is up/down of the old one"},
+			{Name: "down", Kind: Integer, Default: 0.0, Max: 4096, Doc: "see up"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Resample{Rate: s.Float("rate"), Up: s.Int("up"), Down: s.Int("down")}
+		},
+	},
+	{
 		Name: "peak", Doc: "second-order resonator: lets one frequency through", Example: "peak: {freq: 12, q: 6}",
 		Params: []Param{
 			{Name: "freq", Kind: Number, Unit: "Hz", Required: true, Doc: "centre"},
@@ -118,5 +161,7 @@ var filterStages = []StageType{
 }
 
 var families = []string{"butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel"}
+
+var kindNames = []string{"lowpass", "highpass", "bandpass", "bandstop"}
 
 var kinds = map[string]filters.Kind{"lowpass": filters.LowPass, "highpass": filters.HighPass, "bandpass": filters.BandPass, "bandstop": filters.BandStop}

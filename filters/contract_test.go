@@ -34,9 +34,18 @@ func TestContract(t *testing.T) {
 		"bank": {New: func() stream.Stage {
 			return &filters.FilterBank{Family: filters.Chebyshev2Family, Bands: []filters.Band{{"a", 4, 8}, {"b", 8, 12}, {"", 12, 30}}}
 		}, Memory: 700},
-		"car":        {New: func() stream.Stage { return &filters.CommonAverage{Exclude: []string{"ch3"}} }, Memory: 1},
-		"select":     {New: func() stream.Stage { return &filters.Select{Channels: []string{"ch5", "ch1"}} }, Memory: 1},
-		"gap-repair": {New: func() stream.Stage { return &filters.GapRepair{} }, Memory: 1},
+		"fir":      {New: func() stream.Stage { return &filters.FIR{Kind: filters.BandPass, Low: 8, High: 30} }, Memory: 420},
+		"fir long": {New: func() stream.Stage { return &filters.FIR{Kind: filters.HighPass, Low: 1, Transition: 0.9} }, Memory: 1000, Columns: 2500},
+		"fir minimum": {New: func() stream.Stage {
+			return &filters.FIR{Kind: filters.LowPass, High: 30, Method: "least-squares", Minimum: true}
+		}, Memory: 200},
+		"decimate":     {New: func() stream.Stage { return &filters.Decimate{Factor: 5, Phase: 3} }, Memory: 400},
+		"decimate fir": {New: func() stream.Stage { return &filters.Decimate{Factor: 4, Phase: 1, Filter: "fir"} }, Memory: 100},
+		"resample up":  {New: func() stream.Stage { return &filters.Resample{Rate: 256} }, Memory: 100},
+		"resample":     {New: func() stream.Stage { return &filters.Resample{Up: 3, Down: 7} }, Memory: 100},
+		"car":          {New: func() stream.Stage { return &filters.CommonAverage{Exclude: []string{"ch3"}} }, Memory: 1},
+		"select":       {New: func() stream.Stage { return &filters.Select{Channels: []string{"ch5", "ch1"}} }, Memory: 1},
+		"gap-repair":   {New: func() stream.Stage { return &filters.GapRepair{} }, Memory: 1},
 	} {
 		c.In = eeg(11, 250)
 		t.Run(name, func(t *testing.T) { streamtest.Contract(t, c) })

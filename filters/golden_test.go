@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/cmplx"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -369,5 +370,237 @@ func TestStreamsOfSections(t *testing.T) {
 	}
 	if len(g.Cases) != 40 {
 		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// gain of a FIR filter at a frequency.
+func firResponse(h []float64, freq, rate float64) complex128 {
+	var sum complex128
+	for n, v := range h {
+		sum += complex(v, 0) * cmplx.Rect(1, -2*math.Pi*freq/rate*float64(n))
+	}
+	return sum
+}
+
+// TestFIRDesigns: fir_design.json.
+func TestFIRDesigns(t *testing.T) {
+	g := golden(t, "fir_design")
+	designed := map[string][]float64{}
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		fs := or(t, c.Params["fs"], 2.0)
+		taps := or(t, c.Params["numtaps"], 0)
+		var h []float64
+		var err error
+		switch design := decode[string](t, c.Params["design"]); design {
+		case "kaiserord":
+			n, beta, err := KaiserOrder(decode[float64](t, c.Params["ripple_db"]), decode[float64](t, c.Params["width_nyq"]), 2)
+			if want := decode[int](t, c.Expected["numtaps"]); err != nil || n != want {
+				t.Errorf("%s: %d taps, want %d (%v)", c.ID, n, want, err)
+			}
+			c.near(t, "beta", []float64{beta}, []float64{decode[float64](t, c.Expected["beta"])})
+			continue
+		case "firwin", "firwin2":
+			name, beta := "", 0.0
+			if json.Unmarshal(c.Params["window"], &name) != nil {
+				pair := decode[[]any](t, c.Params["window"])
+				name, beta = pair[0].(string), pair[1].(float64)
+			}
+			w, e := windowFor(name, taps, beta)
+			if e != nil {
+				t.Fatal(e)
+			}
+			if design == "firwin2" {
+				h, err = FrequencySampling(w, decode[[]float64](t, c.Params["freq_hz"]), decode[[]float64](t, c.Params["gain"]), fs)
+				break
+			}
+			pass := decode[string](t, c.Params["pass_zero"])
+			h, err = WindowMethod(w, pass == "lowpass" || pass == "bandstop" || pass == "true", fs, decode[[]float64](t, c.Params["cutoff_hz"])...)
+		case "firls":
+			h, err = LeastSquares(taps, decode[[]float64](t, c.Params["bands_hz"]), decode[[]float64](t, c.Params["desired"]), fs)
+		case "minimum_phase":
+			from := designed[decode[string](t, c.Params["h_from"])]
+			fs = 250
+			h, err = HalfMinimumPhase(from, decode[string](t, c.Params["method"]))
+			if err != nil {
+				break
+			}
+			freq, want := decode[[]float64](t, c.Expected["freq_hz"]), decode[[]float64](t, c.Expected["H_abs"])
+			for k := range freq {
+				c.near(t, "|H|", []float64{cmplx.Abs(firResponse(h, freq[k], fs))}, want[k:k+1])
+			}
+			delays := decode[[]float64](t, c.Expected["group_delay_samples_at_10_15_20_25hz"])
+			for k, f := range []float64{10, 15, 20, 25} {
+				if d := firDelay(h, f, fs); math.Abs(d-delays[k]) > 1e-3 {
+					t.Errorf("%s: delay at %v Hz is %v samples, want %v", c.ID, f, d, delays[k])
+				}
+			}
+			full := MinimumPhase(from) // ours keeps the gain; its delay is still far below the linear 50
+			for _, f := range []float64{5, 10, 20, 28, 40} {
+				if d := cmplx.Abs(firResponse(full, f, fs)) - cmplx.Abs(firResponse(from, f, fs)); math.Abs(d) > 2e-3 {
+					t.Errorf("minimum phase changes the gain at %v Hz by %g", f, d)
+				}
+			}
+			if d := firDelay(full, 15, fs); !(d < 20) {
+				t.Errorf("minimum phase delays 15 Hz by %v samples", d)
+			}
+		default:
+			t.Fatalf("%s: design %q is not known", c.ID, design)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.ID, err)
+			continue
+		}
+		designed[c.ID] = h
+		c.near(t, "h", h, decode[[]float64](t, c.Expected["h"]))
+		if len(c.Expected["H"]) > 0 {
+			freq, want := decode[[]float64](t, c.Expected["freq_hz"]), decode[complexes](t, c.Expected["H"])
+			for k, f := range freq {
+				got := firResponse(h, f, fs)
+				c.near(t, "H", []float64{real(got), imag(got)}, []float64{want.Re[k], want.Im[k]})
+			}
+		}
+	}
+	if len(g.Cases) != 23 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestStreamsOfFIR: fir_stream.json.
+func TestStreamsOfFIR(t *testing.T) {
+	g := golden(t, "fir_stream")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		x := fromZero([][]float64{decode[[]float64](t, g.Inputs[c.Input])})
+		want := c.Expected["y"]
+		if other := or(t, c.Expected["y_same_as"], ""); other != "" {
+			want = g.find(t, other).Expected["y"]
+		}
+		chunks := append([]int{1}, decode[[]int](t, c.Params["chunks"])...)
+		out, y, _ := through(t, &FIR{Coefficients: c.H}, header(names(1), 250), x, -1, chunks)
+		c.near(t, "y", y[0][1:], decode[[]float64](t, want))
+		if d := decode[float64](t, c.Params["group_delay_samples"]); math.Abs(out.Delay*250-d) > 1e-9 {
+			t.Errorf("%s: delay of %v samples, want %v", c.ID, out.Delay*250, d)
+		}
+	}
+	if len(g.Cases) != 10 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestDecimation: decimate_causal.json.
+func TestDecimation(t *testing.T) {
+	g := golden(t, "decimate_causal")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		sos := c.SOS
+		if c.SameAs != "" {
+			sos = g.find(t, c.SameAs).SOS
+		}
+		q, phase := decode[int](t, c.Params["q"]), decode[int](t, c.Params["phase"])
+		f := &Decimate{Factor: q, Phase: phase, Filter: "fir"}
+		switch decode[string](t, c.Params["filter"]) {
+		case "iir_cheby1_8_0.05":
+			f.Filter = "iir" // our own design, not the file's
+		case "iir_butter_4":
+			f.Filter, f.sections = "iir", sectionsOf(sos)
+		}
+		x := fromZero([][]float64{decode[[]float64](t, g.Inputs[c.Input])})
+		out, y, first := through(t, f, header(names(1), decode[float64](t, c.Params["fs_in"])), x, -1, append([]int{1}, decode[[]int](t, c.Params["chunks"])...))
+		got := y[0][-first:] // output 0 is the first of the file
+		if n := decode[int](t, c.Expected["n_out"]); len(got) != n || out.Rate != decode[float64](t, c.Params["fs_out"]) {
+			t.Errorf("%s: %d outputs at %v Hz, want %d", c.ID, len(got), out.Rate, n)
+			continue
+		}
+		head, tail := decode[[]float64](t, c.Expected["y_first"]), decode[[]float64](t, c.Expected["y_last"])
+		c.near(t, "y_first", got[:len(head)], head)
+		c.near(t, "y_last", got[len(got)-len(tail):], tail)
+		sum, square := 0.0, 0.0
+		for _, v := range got {
+			sum += v
+			square += v * v
+		}
+		c.near(t, "sum", []float64{sum}, []float64{decode[float64](t, c.Expected["sum"])})
+		c.near(t, "sum_sq", []float64{square}, []float64{decode[float64](t, c.Expected["sum_sq"])})
+	}
+	if len(g.Cases) != 24 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestResampling: resample_poly.json, the causal form; the zero-phase form is the same
+// numbers, earlier by the delay.
+func TestResampling(t *testing.T) {
+	g := golden(t, "resample_poly")
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		up, down := decode[int](t, c.Params["up"]), decode[int](t, c.Params["down"])
+		gc := gcd(up, down)
+		h, err := resampler(up/gc, down/gc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(h) != decode[int](t, c.Expected["h_len"]) {
+			t.Errorf("%s: %d taps", c.ID, len(h))
+			continue
+		}
+		head := decode[[]float64](t, c.Expected["h_head"])
+		c.near(t, "h", h[:len(head)], head)
+		c.near(t, "h centre", []float64{h[len(h)/2]}, []float64{decode[float64](t, c.Expected["h_center"])})
+		x := fromZero([][]float64{decode[[]float64](t, g.Inputs[c.Input])})
+		out, y, first := through(t, &Resample{Up: up, Down: down}, header(names(1), 250), x, -1, []int{1, 7, 64, 250})
+		got, want := y[0][-first:], decode[[]float64](t, c.Expected["y_causal"])
+		most := (len(x[0])-2)*up/down + 1 // the file goes on with zeros behind the input
+		if len(got) != most {
+			t.Errorf("%s: %d outputs, want %d", c.ID, len(got), most)
+		}
+		n := min(len(got), len(want))
+		c.near(t, "y", got[:n], want[:n])
+		delay := decode[float64](t, c.Expected["group_delay_out_samples"])
+		if math.Abs(out.Delay*out.Rate-delay) > 0.5 { // the file rounds to whole outputs where it can
+			t.Errorf("%s: delay of %v outputs, want %v", c.ID, out.Delay*out.Rate, delay)
+		}
+		if zero := decode[[]float64](t, c.Expected["y_zero_phase"]); delay == math.Floor(delay) && (len(h)-1)/2%(down/gc) == 0 {
+			n := min(len(zero), len(got)-int(delay))
+			c.near(t, "y ahead of its delay", got[int(delay):int(delay)+n], zero[:n])
+		}
+	}
+	if len(g.Cases) != 10 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestLongFilters: the partitioned form equals the direct one to rounding, at every
+// place of a start within a block, and costs no delay.
+func TestLongFilters(t *testing.T) {
+	for _, taps := range []int{513, 600, 1025, 2100} {
+		for _, seq := range []int64{0, 17, -200} {
+			r := rand.New(rand.NewPCG(uint64(taps), 1))
+			h, x := make([]float64, taps), [][]float64{make([]float64, 3000), make([]float64, 3000)}
+			for j := range h {
+				h[j] = r.NormFloat64() * math.Exp(-float64(j)/300)
+			}
+			for ch := range x {
+				for i := range x[ch] {
+					x[ch][i] = r.NormFloat64() + float64(100*ch)
+				}
+			}
+			x[1][0], x[1][1], x[1][2] = math.NaN(), math.NaN(), math.Inf(1) // starts later
+			_, y, _ := through(t, &FIR{Coefficients: h}, header(names(2), 1000), x, seq, []int{1, 100, 7, 512})
+			for ch := range x {
+				begin := 3 * ch
+				for i := begin; i < len(x[ch]); i += 1 + i/20 {
+					want, scale := 0.0, 0.0
+					for j, c := range h {
+						v := c * x[ch][max(begin, i-j)]
+						want += v
+						scale += math.Abs(v)
+					}
+					if math.Abs(y[ch][i]-want) > 1e-13*scale {
+						t.Fatalf("%d taps from %d: channel %d, column %d is %v, want %v", taps, seq, ch, i, y[ch][i], want)
+					}
+				}
+			}
+		}
 	}
 }

@@ -21,9 +21,9 @@ import (
 func main() {
 	which := flag.String("kernels", "", "cascades, fft or features")
 	flag.Parse()
-	family, ok := map[string]func(){"cascades": cascades, "fft": transforms, "features": sums}[*which]
+	family, ok := map[string]func(){"cascades": cascades, "convolutions": convolutions, "fft": transforms, "features": sums}[*which]
 	if !ok {
-		log.Fatalf("-kernels %q: known are cascades, fft and features", *which)
+		log.Fatalf("-kernels %q: known are cascades, convolutions, fft and features", *which)
 	}
 	c, err := buildtags.ParseConstraint("!purego")
 	if err != nil {
