@@ -26,6 +26,13 @@ func contractInput(kind string) stream.Header {
 				add(fmt.Sprintf("cov ch%d ch%d", i+1, j+1), "uV^2", "covariance")
 			}
 		}
+	case "samples":
+		h.Rate = 10
+		for i := range contractRank {
+			for t := range contractSamples {
+				add(fmt.Sprintf("ch%d @%v s", i+1, float64(t+1-contractSamples)/100), "uV", decoders.TypeSample)
+			}
+		}
 	case "features":
 		h.Rate = 10
 		for i := range 6 {
@@ -51,7 +58,10 @@ func contractInput(kind string) stream.Header {
 	return h
 }
 
-const contractRank = 4
+const (
+	contractRank    = 4
+	contractSamples = 30
+)
 
 var contractClasses = []string{"rest", "left", "right"}
 
@@ -83,6 +93,13 @@ func contractSignal(kind string) func(int64, []float64) {
 					}
 					k++
 				}
+			}
+		}
+	case "samples":
+		return func(col int64, dst []float64) {
+			r := rand.New(rand.NewPCG(8, uint64(col)))
+			for i := range dst {
+				dst[i] = r.NormFloat64() + math.Sin(float64(i%contractSamples)*(0.3+0.2*float64(col/10%3)))
 			}
 		}
 	case "features":

@@ -224,8 +224,8 @@ func Passthrough() *Pipeline {
 // Decides reports whether a decoder is among the stages, so that what leaves the
 // chain can be scored.
 func (p *Pipeline) Decides() bool {
-	for _, l := range p.Build() {
-		if _, ok := l.Stage.(decoders.Fitter); ok {
+	for i, l := range p.Build() {
+		if _, ok := l.Stage.(decoders.Fitter); ok || p.Steps[i].Type.Decides {
 			return true
 		}
 	}

@@ -17,8 +17,10 @@ type StageType struct {
 	// stages` prints it, and the contract test runs it.
 	Example string
 	// Input says what the contract test feeds it: "" = 8 EEG channels at 250 Hz,
-	// "covariance", "features", "probabilities".
+	// "covariance", "features", "probabilities", "samples".
 	Input string
+	// Decides: it puts out class probabilities although it does not learn.
+	Decides bool
 	// Regression stages are fitted on targets instead of classes.
 	Regression bool
 }

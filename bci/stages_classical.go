@@ -91,6 +91,34 @@ var classicalStages = []StageType{
 		},
 	},
 	{
+		Name: "cca", Doc: "canonical correlation with flickers; behind a filter bank FBCCA", Example: "cca: {freqs: [8, 13], harmonics: 2}", Input: "samples",
+		Params: []Param{
+			{Name: "freqs", Kind: Numbers, Unit: "Hz", Required: true, Min: 0.1, Max: 1000, Doc: "of the flickers"},
+			{Name: "harmonics", Kind: Integer, Default: 3.0, Min: 1, Max: 16, Doc: "multiples of the frequency to use, itself included"},
+			bankParam,
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.CCA{Freqs: s.Floats("freqs"), Harmonics: s.Int("harmonics"), Bands: s.Int("bands")}
+		},
+	},
+	{
+		Name: "trca", Doc: "filters and templates of what repeats itself from trial to trial (learned)", Example: "trca: {ensemble: true}", Input: "samples",
+		Params: []Param{bankParam, {Name: "ensemble", Kind: Truth, Default: false, Doc: "compare behind the filters of all classes"}},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.TRCA{Bands: s.Int("bands"), Ensemble: s.Bool("ensemble")}
+		},
+	},
+	{
+		Name: "softmax", Doc: "class probabilities from scores, not learned", Example: "softmax: {scale: 2}", Input: "features", Decides: true,
+		Params: []Param{
+			{Name: "scale", Kind: Number, Default: 1.0, Min: 1e-6, Max: 1e6, Doc: "the larger, the surer"},
+			{Name: "classes", Kind: Texts, Doc: "names, one per row; none = those of the rows"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.Softmax{Scale: s.Float("scale"), Classes: s.Texts("classes")}
+		},
+	},
+	{
 		Name: "scaler", Doc: "every row to mean 0 and variance 1 (learned)", Example: "scaler:", Input: "features",
 		New: func(*Settings) stream.Stage { return &decoders.Scaler{} },
 	},
@@ -112,3 +140,5 @@ var classicalStages = []StageType{
 		},
 	},
 }
+
+var bankParam = Param{Name: "bands", Kind: Integer, Default: 1.0, Min: 1, Max: 64, Doc: "of the filter-bank before the window"}

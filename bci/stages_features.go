@@ -218,6 +218,11 @@ var extractors = []PartType{
 		Part:   func(s *Settings) any { return connectivityOf(s) },
 	},
 	{
+		Name: "samples", Doc: "the window itself, channel by channel: what xdawn, cca and trca take", Example: "samples: {every: 10}",
+		Params: []Param{{Name: "every", Kind: Integer, Default: 1.0, Min: 1, Max: 1e6, Doc: "samples averaged into one value"}},
+		Part:   func(s *Settings) any { return &features.Samples{Every: s.Int("every")} },
+	},
+	{
 		Name: "canonical", Doc: "canonical correlation of all channels with a flicker at each frequency (SSVEP)", Example: "canonical: {freqs: [13, 17, 21]}",
 		Params: []Param{
 			{Name: "freqs", Kind: Numbers, Unit: "Hz", Required: true, Min: 0.1, Max: 1000, Doc: "of the flicker"},

@@ -101,6 +101,8 @@ func classicalFitters() map[string]struct {
 		"logistic two-level": {func() Fitter { return &Logistic{Idle: "rest", IdleC: 0.1} }, three},
 		"logistic elastic":   {func() Fitter { return &Logistic{Penalty: "elasticnet", L1Ratio: 0.5} }, three},
 		"scaler":             {func() Fitter { return &Scaler{} }, three},
+		"trca":               {func() Fitter { return &TRCA{} }, flickerRows(4, 40, 3, 20)},
+		"trca ensemble":      {func() Fitter { return &TRCA{Bands: 3, Ensemble: true} }, flickerRows(5, 40, 3, 20)},
 		"svm linear":         {func() Fitter { return &SVM{} }, three},
 		"svm rbf":            {func() Fitter { return &SVM{Kernel: "rbf", Balanced: true} }, three},
 		"svm two":            {func() Fitter { return &SVM{Kernel: "rbf"} }, two},
@@ -117,7 +119,11 @@ func TestClassicalContract(t *testing.T) {
 	}
 	cov := covarianceRows(4, 400, 4)
 	p := probabilityHeader("rest", "left", "right")
+	w := flickerRows(6, 90, 4, 20)
 	for name, c := range map[string]streamtest.Case{
+		"cca":      {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
+		"fbcca":    {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2, Bands: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
+		"softmax":  {New: func() stream.Stage { return &Softmax{Scale: 2} }, In: featureHeader(4), Signal: signalOf(featureRows(7, 90, 4, 2)), Memory: 1},
 		"recentre": {New: func() stream.Stage { return &Recentre{Every: 0.5, Memory: 5} }, In: cov.Header, Signal: signalOf(cov), Memory: 400, Tolerance: 0.05},
 		"gate":     {New: func() stream.Stage { return &Gate{Threshold: 0.5, Dwell: 3, Refractory: 1.5, Idle: "rest"} }, In: p, Signal: probabilitySignal, Memory: 100},
 		"smooth":   {New: func() stream.Stage { return &Smooth{} }, In: p, Signal: probabilitySignal, Memory: 200},

@@ -51,7 +51,6 @@ func (p *svmProblem) solve(ctx context.Context, in []int) (alpha []float64, bias
 		return nil, 0, errors.New("the kernel is not finite; put a scaler before this stage")
 	}
 	limit := max(100_000, 1_000_000_000/max(1, n))
-	gap := math.Inf(1)
 	for iter := 0; ; iter++ {
 		if iter%1024 == 0 && ctx.Err() != nil {
 			return nil, 0, ctx.Err()
@@ -67,7 +66,7 @@ func (p *svmProblem) solve(ctx context.Context, in []int) (alpha []float64, bias
 				low = v
 			}
 		}
-		gap = up - low
+		gap := up - low
 		if i < 0 || !(gap > tol) {
 			break
 		}

@@ -24,6 +24,7 @@ var contract = map[string]func() Extractor{
 	"Covariance/lwf": func() Extractor { return &Covariance{Estimator: "lwf"} },
 	"Covariance/oas": func() Extractor { return &Covariance{Estimator: "oas", KeepMean: true} },
 	"Canonical":      func() Extractor { return &Canonical{Freqs: []float64{8, 12}, Lengths: []float64{1.2, 0.5}} },
+	"Samples":        func() Extractor { return &Samples{Every: 4} },
 	"LogVariance":    func() Extractor { return &LogVariance{} },
 	"BandPower":      func() Extractor { return &BandPower{Bands: []Band{{Low: 4, High: 8}, {"alpha", 8, 13}}} },
 	"BandPower/trapz": func() Extractor {
