@@ -1,6 +1,8 @@
 package bci
 
 import (
+	"strings"
+
 	"neurostream/features"
 	"neurostream/stream"
 )
@@ -215,7 +217,83 @@ var extractors = []PartType{
 	{
 		Name: "connectivity", Doc: "how strongly every two channels go together in bands, over the segments of the window", Example: "connectivity: {measure: wpli, bands: {alpha: [8, 13]}, segment: 0.5}",
 		Params: with(welch[:len(welch)-2], connectivityParams...),
-		Part:   func(s *Settings) any { return connectivityOf(s) },
+		Part: func(s *Settings) any {
+			x := connectivityOf(s)
+			x.Output, x.Seeds = s.Text("output"), s.Texts("seeds")
+			return x
+		},
+	},
+	{
+		Name: "network", Doc: "metrics of the graph whose weights are a connectivity", Example: "network: {measure: wpli, bands: {alpha: [8, 13]}, segment: 0.5, metrics: [strength, efficiency]}",
+		Params: with(welch[:len(welch)-2],
+			connectivityParams[0], bands, connectivityParams[2],
+			Param{Name: "metrics", Kind: Texts, Default: []string{"strength", "efficiency"}, Doc: strings.Join(features.NetworkMetrics(), ", ")},
+			Param{Name: "threshold", Kind: Number, Default: 0.0, Max: 1e6, Doc: "weights above it count in degree, clustering, density and binary-efficiency; 0 without density = 0.5"},
+			Param{Name: "density", Kind: Number, Default: 0.0, Max: 1, Doc: "the greatest weights, this share of the pairs, count instead"},
+			every),
+		Part: func(s *Settings) any {
+			return &features.Network{Of: *connectivityOf(s), Metrics: s.Texts("metrics"), Threshold: s.Float("threshold"), Density: s.Float("density")}
+		},
+	},
+	{
+		Name: "phase-connectivity", Doc: "how constant the phase relation of every two channels is within the window, sample by sample", Example: "phase-connectivity: {measure: wpli, method: demodulation, freq: 10, cutoff: 2}",
+		Params: []Param{
+			{Name: "measure", Kind: Text, Default: "plv", Choices: features.Measures(), Doc: "see the documentation of features.Connectivity for the definitions"},
+			{Name: "method", Kind: Text, Default: "hilbert", Choices: []string{"hilbert", "demodulation"}, Doc: "analytic signal of the finished window of a band-passed stream, or complex demodulation"},
+			{Name: "margin", Kind: Number, Unit: "s", Default: 0.0, Max: 1e4, Doc: "left out at either end (hilbert); two periods are wise"},
+			{Name: "freq", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e6, Doc: "centre of the band (demodulation)"},
+			{Name: "cutoff", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e6, Doc: "half the width of the band (demodulation); 0 = a fifth of freq"},
+			every,
+		},
+		Part: func(s *Settings) any {
+			return &features.PhaseConnectivity{Measure: s.Text("measure"), Method: s.Text("method"), Margin: s.Float("margin"), Freq: s.Float("freq"), Cutoff: s.Float("cutoff"), Every: s.Int("every")}
+		},
+	},
+	{
+		Name: "demodulation", Doc: "amplitude or phase of every channel around one frequency, by complex demodulation", Example: "demodulation: {freq: 10, output: phase}",
+		Params: []Param{
+			{Name: "freq", Kind: Number, Unit: "Hz", Required: true, Min: 1e-3, Max: 1e6, Doc: "centre of the band"},
+			{Name: "cutoff", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e6, Doc: "half the width of the band; 0 = a fifth of freq"},
+			{Name: "output", Kind: Text, Default: "amplitude", Choices: []string{"amplitude", "phase", "complex"}, Doc: "of the demodulated signal"},
+		},
+		Part: func(s *Settings) any {
+			return &features.Demodulation{Freq: s.Float("freq"), Cutoff: s.Float("cutoff"), Output: s.Text("output")}
+		},
+	},
+	{
+		Name: "envelope-correlation", Doc: "amplitude envelope correlation of every two channels (AEC) of a band-passed stream", Example: "envelope-correlation: {margin: 0.1, rate: 25, every: 5}",
+		Params: []Param{
+			{Name: "plain", Kind: Truth, Default: false, Doc: "without orthogonalisation, which takes out what goes together without lag"},
+			{Name: "log", Kind: Truth, Default: false, Doc: "of the logarithm of the power"},
+			{Name: "signed", Kind: Truth, Default: false, Doc: "keep the signs of the two directions of orthogonalisation"},
+			{Name: "margin", Kind: Number, Unit: "s", Default: 0.0, Max: 1e4, Doc: "left out at either end of the window; two periods are wise"},
+			{Name: "rate", Kind: Number, Unit: "Hz", Default: 0.0, Max: 1e6, Doc: "of the envelopes that are used; 0 = every sample"},
+			every,
+		},
+		Part: func(s *Settings) any {
+			return &features.EnvelopeCorrelation{Plain: s.Bool("plain"), Log: s.Bool("log"), Signed: s.Bool("signed"), Margin: s.Float("margin"), Rate: s.Float("rate"), Every: s.Int("every")}
+		},
+	},
+	{
+		Name: "directed", Doc: "who drives whom, from a vector autoregressive model: PDC, DTF, Granger and kin", Example: "directed: {measure: pdc, order: 3, bands: {alpha: [8, 13]}, channels: [C3, Cz], every: 5}",
+		Params: []Param{
+			{Name: "measure", Kind: Text, Default: "pdc", Choices: features.DirectedMeasures(), Doc: "see the documentation of features.Directed for the definitions"},
+			bands,
+			{Name: "order", Kind: Integer, Required: true, Min: 1, Max: 64, Doc: "of the model"},
+			{Name: "method", Kind: Text, Default: "ls", Choices: []string{"ls", "nuttall-strand"}, Doc: "least squares, or the multichannel form of Burg's method (always stable)"},
+			{Name: "criterion", Kind: Text, Default: "none", Choices: []string{"none", "mdl"}, Doc: "take the best order up to the given one"},
+			{Name: "channels", Kind: Texts, Doc: "of the model; none = all. Twelve are many"},
+			{Name: "bin", Kind: Number, Unit: "Hz", Default: 1.0, Min: 1e-3, Max: 1e6, Doc: "from one frequency to the next"},
+			{Name: "ratio", Kind: Number, Default: 10.0, Min: 1, Max: 1e6, Doc: "samples per channel and order that the window must have"},
+			every,
+		},
+		Part: func(s *Settings) any {
+			x := &features.Directed{Measure: s.Text("measure"), Bands: bandsOf(s, "bands"), Order: s.Int("order"), Method: s.Text("method"), Channels: s.Texts("channels"), Step: s.Float("bin"), Ratio: s.Float("ratio"), Every: s.Int("every")}
+			if c := s.Text("criterion"); c != "none" {
+				x.Criterion = c
+			}
+			return x
+		},
 	},
 	{
 		Name: "samples", Doc: "the window itself, channel by channel: what xdawn, cca and trca take", Example: "samples: {every: 10}",
@@ -246,7 +324,7 @@ var connectivityParams = []Param{
 
 func connectivityOf(s *Settings) *features.Connectivity {
 	return &features.Connectivity{
-		Measure: s.Text("measure"), Bands: bandsOf(s, "bands"), Pooled: s.Bool("pooled"), Output: s.Text("output"), Seeds: s.Texts("seeds"), Every: s.Int("every"),
+		Measure: s.Text("measure"), Bands: bandsOf(s, "bands"), Pooled: s.Bool("pooled"), Every: s.Int("every"),
 		Welch: features.Welch{Segment: s.Float("segment"), Step: s.Float("step"), Window: s.Text("taper"), Shape: s.Float("taper-shape"), Detrend: s.Text("detrend")},
 	}
 }

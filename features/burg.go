@@ -121,7 +121,8 @@ func (x *Burg) Open(p *Plan) ([]Row, error) {
 		f := x.Low + float64(i)*step
 		x.freqs = append(x.freqs, f)
 		for lag := range x.order + 1 {
-			x.cosine = append(x.cosine, complexUnit(f, lag, x.rate)...)
+			u := complexUnit(f, int64(lag), x.rate)
+			x.cosine = append(x.cosine, u[:]...)
 		}
 	}
 	x.f, x.b = make([]vec, x.n), make([]vec, x.n)

@@ -18,6 +18,7 @@ import (
 //	coherence  |C|              msc     |C|^2
 //	imaginary  Im C             lagged  Im C/sqrt(1 - (Re C)^2)
 //	plv        |<u>|            ciplv   |Im <u>|/sqrt(1 - (Re <u>)^2)
+//	iplv       Im <u>           phase   arg <u> in radians (only Pooled)
 //	ppc        (|sum u|^2 - K)/(K(K-1))
 //	pli        |<sign Im>|      pli2    (K pli^2 - 1)/(K-1)
 //	dpli       <Heaviside(Im)>, 0.5 = no lead
@@ -115,6 +116,9 @@ func (x *Connectivity) prepare(p *Plan) (measureKind, error) {
 	}
 	if p.In.Rows() < 2 {
 		return 0, errors.New("connectivity needs at least two channels; this stream has one")
+	}
+	if measureKind(kind) == phaseDifference && !x.Pooled {
+		return 0, errors.New("measure: an angle has no mean over the bins of a band; pool them (pooled: true)")
 	}
 	if len(x.Bands) == 0 {
 		return 0, errors.New("bands: none given; name at least one, such as 8 to 30 Hz")

@@ -61,6 +61,8 @@ const (
 	phaseLocking
 	correctedPhaseLocking
 	pairwisePhaseConsistency
+	imaginaryPhaseLocking
+	phaseDifference
 	phaseLag
 	squaredPhaseLag
 	directedPhaseLag
@@ -70,10 +72,10 @@ const (
 
 var measureNames = []string{
 	"coherence", "msc", "imaginary", "lagged", "plv", "ciplv",
-	"ppc", "pli", "pli2", "dpli", "wpli", "wpli2",
+	"ppc", "iplv", "phase", "pli", "pli2", "dpli", "wpli", "wpli2",
 }
 
-func (k measureKind) needsU() bool { return k >= phaseLocking && k <= pairwisePhaseConsistency }
+func (k measureKind) needsU() bool { return k >= phaseLocking && k <= phaseDifference }
 
 func (k measureKind) needsLag() bool { return k >= phaseLag }
 
@@ -319,6 +321,13 @@ func phaseMeasure(kind measureKind, re, im, n float64) float64 {
 		return math.Sqrt(re*re+im*im) / n
 	case correctedPhaseLocking:
 		return math.Abs(lagged(re/n, im/n))
+	case imaginaryPhaseLocking:
+		return im / n
+	case phaseDifference:
+		if re == 0 && im == 0 {
+			return 0
+		}
+		return math.Atan2(im, re)
 	}
 	if n < 2 {
 		return 0

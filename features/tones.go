@@ -48,10 +48,12 @@ func (x *Tones) Open(p *Plan) ([]Row, error) {
 			return nil, fmt.Errorf("freqs: %v Hz; at %v Hz they lie between 0 and %v Hz", f, p.In.Rate, p.In.Rate/2)
 		}
 		for n := range x.block {
-			x.basis = append(x.basis, complexUnit(f, n, p.In.Rate)...)
+			u := complexUnit(f, int64(n), p.In.Rate)
+			x.basis = append(x.basis, u[:]...)
 		}
 		for b := range x.blocks {
-			x.turn = append(x.turn, complexUnit(f, b*x.block, p.In.Rate)...)
+			u := complexUnit(f, int64(b*x.block), p.In.Rate)
+			x.turn = append(x.turn, u[:]...)
 		}
 		name := fmt.Sprintf("%g Hz", f)
 		switch x.Output {
@@ -75,10 +77,10 @@ func (x *Tones) Open(p *Plan) ([]Row, error) {
 }
 
 // complexUnit returns exp(-2 pi i f n/rate) with the phase reduced first.
-func complexUnit(f float64, n int, rate float64) []float64 {
+func complexUnit(f float64, n int64, rate float64) [2]float64 {
 	turns := math.Mod(f*float64(n)/rate, 1)
 	s, c := math.Sincos(2 * math.Pi * turns)
-	return []float64{c, -s}
+	return [2]float64{c, -s}
 }
 
 // Reset implements Keeper: what is kept is only a cache.
