@@ -310,7 +310,7 @@ func (x *Directed) measure(m *VAR) bool {
 // invertSigma fills dst with Sigma^-1.
 func (v *VAR) invertSigma(dst []float64) bool {
 	n, l := v.n, v.m[0]
-	if !cholesky(l, v.Sigma, n) {
+	if !lowerFactor(l, v.Sigma, n) {
 		return false
 	}
 	for j := range n {

@@ -130,7 +130,7 @@ func (v *VAR) NuttallStrand(x [][]float64, order int) bool {
 	}
 	copy(v.pb, v.pf)
 	for m := 1; m <= order; m++ {
-		if !cholesky(v.lf, v.pf, n) || !cholesky(v.lb, v.pb, n) {
+		if !lowerFactor(v.lf, v.pf, n) || !lowerFactor(v.lb, v.pb, n) {
 			return false
 		}
 		rff, rbb, rfb, u, w, t := v.m[0], v.m[1], v.m[2], v.m[3], v.m[4], v.m[5]
@@ -240,7 +240,7 @@ func (v *VAR) errors(am, bm []float64, m, size int) {
 
 // LogDet is the logarithm of Sigma's determinant, minus infinity when it is not positive.
 func (v *VAR) LogDet() float64 {
-	if !cholesky(v.m[0], v.Sigma, v.n) {
+	if !lowerFactor(v.m[0], v.Sigma, v.n) {
 		return math.Inf(-1)
 	}
 	var s float64
@@ -410,8 +410,8 @@ func invert(dst, a []complex128, n int) bool {
 	return true
 }
 
-// cholesky makes l the lower factor of a; false when a is not positive definite.
-func cholesky(l, a []float64, n int) bool {
+// lowerFactor makes l the lower factor of a; false when a is not positive definite.
+func lowerFactor(l, a []float64, n int) bool {
 	clear(l[:n*n])
 	for i := range n {
 		for j := 0; j <= i; j++ {
