@@ -86,8 +86,8 @@ func (x *Canonical) Open(p *Plan) ([]Row, error) {
 	for f, hz := range x.Freqs {
 		for n := range p.Length { // n columns before the newest
 			for h := range x.h {
-				u := complexUnit(hz*float64(h+1), n, p.In.Rate)
-				copy(x.basis[(f*p.Length+n)*d+2*h:], u)
+				u := complexUnit(hz*float64(h+1), int64(n), p.In.Rate)
+				copy(x.basis[(f*p.Length+n)*d+2*h:], u[:])
 			}
 		}
 	}
