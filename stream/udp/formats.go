@@ -65,6 +65,33 @@ func Formats() []FormatType {
 			Device: func() stream.Header { return device("BrainFlow", 250, 8, "ch", "uV", "EEG") },
 		},
 		{
+			Name: "muse-osc", Doc: "Muse head-bands by OSC: Mind Monitor, Muse Direct, MuseIO, Petal", Example: "format=muse-osc", Carrier: UDP, Port: 5000,
+			Params: museParams, New: newMuse, Like: likeMuse, Markers: true,
+			Encoder: newMuseEncoder, EncoderParams: museEncoderParams, Device: museDevice,
+		},
+		{
+			Name: "petal-osc", Doc: "Petal (older versions) by OSC, with sample number and stamp", Example: "format=petal-osc", Carrier: UDP,
+			Params: petalParams, New: newPetal, Like: likePetal,
+			Encoder: newPetalEncoder, Device: museDevice,
+		},
+		{
+			Name: "neurosity-osc", Doc: "Neurosity Crown and Notion by OSC", Example: "format=neurosity-osc&rate=256", Carrier: UDP, Port: 9000,
+			Params: neurosityParams, New: newNeurosity, Like: likeNeurosity, URL: "rate=256&stamp=ms", Markers: true,
+			Encoder: newNeurosityEncoder, Device: func() stream.Header { return device("Crown", 256, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "openbci-osc", Doc: "OpenBCI GUI, networking widget by OSC", Example: "format=openbci-osc&rate=250", Carrier: UDP, Port: 12345,
+			Params: openBCIOSCParams, New: newOpenBCIOSC, Like: likeOpenBCIOSC, URL: "rate=250",
+			Encoder: newOpenBCIOSCEncoder, EncoderParams: openBCIOSCEncoderParams, Kept: 9,
+			Device: func() stream.Header { return device("OpenBCI", 250, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "osc", Doc: "any OSC 1.0 address whose messages are columns of numbers", Example: "format=osc&address=/eeg&rate=250&unit=uV", Carrier: UDP,
+			Params: oscParams, New: newOSC, Like: likeAnyOSC, URL: "address=/bci&rate=250", Markers: true,
+			Encoder: newOSCEncoder, EncoderParams: oscEncoderParams, Sink: true,
+			Device: func() stream.Header { return device("OSC", 250, 8, "ch", "", "EEG") },
+		},
+		{
 			Name: "unicorn", Doc: "g.tec Unicorn Hybrid Black, UDP interface", Example: "format=unicorn", Carrier: UDP,
 			Params: unicornParams, New: newUnicorn, Like: likeUnicorn,
 			Encoder: newUnicornEncoder, Device: func() stream.Header {

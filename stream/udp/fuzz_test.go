@@ -30,8 +30,9 @@ func fuzzFormat(f *testing.F, name string) {
 				t.Fatalf("Frame says %d", n)
 			}
 		}
-		ready, err := format.Learn(nil)
+		ready, _ := format.Learn(nil)
 		for i := 0; !ready && i < 20; i++ {
+			var err error
 			if ready, err = format.Learn(a); err != nil {
 				break
 			}
