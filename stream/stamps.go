@@ -122,6 +122,19 @@ func (d *Dejitter) Repair(t float64) float64 {
 	return d.w0 + float64(u*d.w1) + d.t0
 }
 
+// Next returns what the line says of the next sample; ok is false before the first.
+func (d *Dejitter) Next() (t float64, ok bool) {
+	return d.w0 + float64(d.u*d.w1) + d.t0, d.begun
+}
+
+// Interval returns the seconds between two samples as the line has them; 0 before the
+// first sample.
+func (d *Dejitter) Interval() float64 { return d.w1 }
+
+// Shift moves the line: the clock that stamps are on has stepped by so many seconds,
+// the sampling has gone on.
+func (d *Dejitter) Shift(seconds float64) { d.w0 += seconds }
+
 // Skip moves the sample index on.
 func (d *Dejitter) Skip(n int64) { d.u += float64(n) }
 

@@ -112,7 +112,7 @@ func (s *Stream) FullInfo(ctx context.Context) (Info, error) {
 
 // connection is a feed whose opening has been read.
 type connection struct {
-	conn  *net.TCPConn
+	conn  net.Conn
 	at    endpoint
 	wire  wire
 	clock deduction

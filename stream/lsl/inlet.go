@@ -47,7 +47,10 @@ type Inlet struct {
 	stamp     float64     // of the newest sample
 	arrival   stream.Time // of the newest sample
 	jitter    float64     // how far stamps strayed from the nominal rate, slowly forgotten
-	lag       float64     // arrival minus stamp
+	least     float64     // arrival minus stamp: the band it kept, slowly forgotten
+	most      float64     //
+	kicked    stream.Time // when the clock was last asked about
+	slept     int64       // what the wall clock is ahead of ours, in ns: it goes on when we sleep
 	restarted bool        // the next sample is the first of a new connection
 	pause     float64     // length of the interruption by our clock
 	silence   time.Duration
@@ -124,7 +127,7 @@ func OpenInlet(ctx context.Context, s Stream, o InletOptions) (*Inlet, error) {
 	in.lastSeen = in.clock.Now()
 	in.state, in.peer = "connected", f.at.data.String()
 	if !o.NoClock {
-		in.prober = newProber(in.ctx, &in.config, in.clock, f.at.service, in.stepped)
+		in.prober = newProber(in.ctx, &in.config, in.clock, f.at.service, in.stepped, dialProbes)
 	}
 	in.done.Add(2)
 	go in.run(f)
@@ -258,6 +261,7 @@ func (in *Inlet) receive(f *connection) error {
 			return err
 		}
 		at = in.clock.Now()
+		in.awake(at)
 		in.mu.Lock()
 		in.stats.Bytes += int64(len(f.buf) - had)
 		in.lastSeen = at
@@ -291,9 +295,50 @@ func (in *Inlet) decode(f *connection, at stream.Time) (n int, err error) {
 }
 
 const (
-	stepLag     = 0.1         // seconds by which arrival minus stamp changes when a clock has stepped
+	stepLag     = 0.1         // seconds by which arrival minus stamp leaves its band when a clock has stepped
+	bandTime    = 10.0        // seconds in which the band shrinks
+	kickPause   = 500 * 1e6   // ns between two questions about the clock
 	jitterDecay = 1.0 / 20000 // the greatest jitter is forgotten over so many samples
 )
+
+// awake asks about the clock when this host has slept: ours stood still then.
+func (in *Inlet) awake(at stream.Time) {
+	ahead := time.Now().UnixNano() - int64(at)
+	if in.slept != 0 && math.Abs(float64(ahead-in.slept)) > stepLag*1e9 {
+		in.askClock(at)
+	}
+	in.slept = ahead
+}
+
+// askClock has the clocks compared, and the next sample wait for it.
+func (in *Inlet) askClock(at stream.Time) {
+	if in.prober == nil || in.kicked != 0 && at-in.kicked < kickPause {
+		return
+	}
+	in.kicked = at
+	in.queue.mu.Lock()
+	in.queue.mark(mark{hold: true, burst: in.prober.kick()})
+	in.queue.mu.Unlock()
+}
+
+// inBand reports whether a sample arrives as late after its stamp as those before it
+// did, more or less, and moves the band. A chunk of samples arrives at once, so the
+// band is as wide as a chunk is long; a stalled network widens it upwards.
+func (in *Inlet) inBand(lag float64, at stream.Time) bool {
+	if !in.began {
+		in.least, in.most = lag, lag
+		return true
+	}
+	ok := lag < in.most+stepLag && lag > in.least-stepLag
+	if !ok {
+		in.least, in.most = lag, lag
+		return false
+	}
+	keep := max(0, 1-float64(at-in.arrival)/1e9/bandTime)
+	in.least = min(lag, lag+(in.least-lag)*keep)
+	in.most = max(lag, lag+(in.most-lag)*keep)
+	return true
+}
 
 // follow looks at a new sample's stamp: is something missing before it?
 //
@@ -302,13 +347,15 @@ const (
 // recent maximum is known. What exceeds that twice is a gap. When the stamp jumps
 // but the arrival does not, a clock has stepped.
 func (in *Inlet) follow(stamp float64, at stream.Time) {
+	inBand := in.inBand(ToStamp(at)-stamp, at)
 	defer func() { in.stamp, in.arrival, in.began = stamp, at, true }()
-	lag := ToStamp(at) - stamp
-	defer func() { in.lag = lag }()
 	q := in.queue
 	rate := in.info.Rate
 	if in.restarted {
 		in.restarted = false
+		if in.prober != nil {
+			q.mark(mark{hold: true, burst: in.prober.kick()})
+		}
 		m := mark{flags: stream.Gap | stream.Restart, event: stream.Event{
 			Kind: stream.EventRestart, Time: at, Count: 1, Detail: fmt.Sprintf("gone for %.1f s, found again at %s", in.pause, in.peerName()),
 		}}
@@ -327,12 +374,9 @@ func (in *Inlet) follow(stamp float64, at stream.Time) {
 	if !in.began {
 		return
 	}
-	if math.Abs(lag-in.lag) > stepLag && in.prober != nil {
-		arrived := float64(at-in.arrival) / 1e9
-		if math.Abs(stamp-in.stamp-arrived) > stepLag && (rate == 0 || math.Abs(stamp-in.stamp-1/rate) > stepLag) {
-			in.prober.kick()
-			q.mark(mark{hold: true})
-		}
+	if !inBand && in.prober != nil && (in.kicked == 0 || at-in.kicked >= kickPause) {
+		in.kicked = at
+		q.mark(mark{hold: true, burst: in.prober.kick()})
 	}
 	if rate == 0 {
 		return

@@ -18,6 +18,7 @@ type prober struct {
 	config *Config
 	clock  stream.Clock
 	onStep func(step float64)
+	dial   func(at netip.AddrPort) (net.Conn, error)
 
 	mu      sync.Mutex
 	sync    clockSync
@@ -31,13 +32,21 @@ type prober struct {
 	running sync.WaitGroup
 }
 
+// The first burst, and one after a kick, is hasty: twice as many probes, close
+// together, so that it is over before anybody has waited long.
 const (
 	maxHistory = 1 << 16              // bursts: a day and a half
-	fastProbes = 5 * time.Millisecond // between the probes of the first burst, and of one after a kick
+	fastProbes = 5 * time.Millisecond // between two probes of a hasty burst
+	fastWait   = 50 * time.Millisecond
 )
 
-func newProber(ctx context.Context, c *Config, clock stream.Clock, at netip.AddrPort, onStep func(float64)) *prober {
-	p := &prober{config: c, clock: clock, onStep: onStep, target: at, first: make(chan struct{}), kicks: make(chan struct{}, 1)}
+// dialProbes opens the socket of a sender's probes.
+func dialProbes(at netip.AddrPort) (net.Conn, error) {
+	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at))
+}
+
+func newProber(ctx context.Context, c *Config, clock stream.Clock, at netip.AddrPort, onStep func(float64), dial func(netip.AddrPort) (net.Conn, error)) *prober {
+	p := &prober{config: c, clock: clock, onStep: onStep, dial: dial, target: at, first: make(chan struct{}), kicks: make(chan struct{}, 1)}
 	p.running.Add(1)
 	go func() {
 		defer p.running.Done()
@@ -58,7 +67,7 @@ func (p *prober) run(ctx context.Context) {
 			sleep(ctx, 100*time.Millisecond)
 			continue
 		}
-		conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(at))
+		conn, err := p.dial(at)
 		if err != nil {
 			sleep(ctx, 500*time.Millisecond)
 			continue
@@ -81,28 +90,52 @@ func (p *prober) run(ctx context.Context) {
 }
 
 // runBurst sends one burst, waits for late answers and then until the next burst is
-// due; it reports whether that was a kick.
-func (p *prober) runBurst(ctx context.Context, conn *net.UDPConn, fast bool) bool {
+// due; it reports whether a kick came first. A kick cuts a leisurely burst short:
+// what it has is from before and after a step, so it is thrown away.
+func (p *prober) runBurst(ctx context.Context, conn net.Conn, fast bool) (kicked bool) {
 	begun := time.Now()
 	p.mu.Lock()
 	p.wave = 1 + rand.Int64N(1<<31-1)
 	wave := p.wave
 	p.mu.Unlock()
-	pause := p.config.TimeProbeInterval
+	n, pause, late := p.config.TimeProbes, p.config.TimeProbeInterval, p.config.TimeProbeMaxRTT
 	if fast {
-		pause = min(pause, fastProbes)
+		n, pause, late = 2*n, min(pause, fastProbes), min(late, fastWait)
+	}
+	wait := func(d time.Duration) (kicked bool) {
+		t := time.NewTimer(max(0, d))
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return false
+		case <-p.kicks:
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	}
 	var buf [96]byte
-	for range p.config.TimeProbes {
+	for i := range n {
 		q := probe{wave: wave, t0: p.now()}
 		_, _ = conn.Write(q.appendRequest(buf[:0]))
-		sleep(ctx, pause)
+		d := pause
+		if i == n-1 {
+			d += late
+		}
+		if wait(d) && !fast {
+			p.mu.Lock()
+			p.wave = 0
+			p.sync.burst = p.sync.burst[:0]
+			p.mu.Unlock()
+			return true
+		}
 	}
-	if !fast {
-		sleep(ctx, p.config.TimeProbeMaxRTT)
-	} else {
-		sleep(ctx, min(20*time.Millisecond, p.config.TimeProbeMaxRTT))
-	}
+	p.finish()
+	return wait(p.config.TimeUpdateInterval - time.Since(begun))
+}
+
+// finish evaluates the burst that has run and tells who waits for it.
+func (p *prober) finish() {
 	p.mu.Lock()
 	point, step, ok := p.sync.finish()
 	if ok {
@@ -120,19 +153,9 @@ func (p *prober) runBurst(ctx context.Context, conn *net.UDPConn, fast bool) boo
 	if step != 0 && p.onStep != nil {
 		p.onStep(step)
 	}
-	t := time.NewTimer(max(0, p.config.TimeUpdateInterval-time.Since(begun)))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return false
-	case <-p.kicks:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
-func (p *prober) receive(conn *net.UDPConn) {
+func (p *prober) receive(conn net.Conn) {
 	defer p.running.Done()
 	buf := make([]byte, 512)
 	for {
@@ -174,21 +197,27 @@ func (p *prober) move(at netip.AddrPort) {
 	p.kick()
 }
 
-// kick asks for a burst now.
-func (p *prober) kick() {
+// kick asks for a burst now and returns the number of those evaluated so far.
+func (p *prober) kick() uint64 {
 	select {
 	case p.kicks <- struct{}{}:
 	default:
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
 }
 
-// burst returns a channel that is closed when the burst after the running one is
-// evaluated.
-func (p *prober) burst() <-chan struct{} {
+// after returns a channel that is closed when more than n bursts are evaluated.
+func (p *prober) after(n uint64) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := make(chan struct{})
-	p.waiters = append(p.waiters, w)
+	if p.done > n {
+		close(w)
+	} else {
+		p.waiters = append(p.waiters, w)
+	}
 	return w
 }
 

@@ -46,7 +46,8 @@ type mark struct {
 	skip  int64 // columns that are missing there
 	flags stream.Flags
 	event stream.Event // Kind EventNone: none
-	hold  bool         // the clock has stepped: read on when it has been measured
+	hold  bool         // a clock may have stepped: read on when it has been measured
+	burst uint64       // with hold: how many bursts of probes were evaluated then
 }
 
 func newQueue(format Format, channels, limit, maxBytes int) *queue {

@@ -47,9 +47,18 @@ type Source struct {
 	next     int64          // column index that would follow what was read
 	begun    bool
 	end      stream.Time // time of the column after the last one read
-	labels   map[string]string
-	stop     func() bool
-	strings  [][]byte
+	raw      float64     // stamp of the newest column read
+	newest   stream.Time // its corrected time
+	kept     struct {    // corrected time of a sample that had to wait for the next chunk
+		at   int64 // position in the queue
+		time stream.Time
+		ok   bool
+	}
+	jumps   int     // steps of the clocks that the offset includes
+	step    float64 // seconds by which they moved corrected stamps; not yet followed
+	labels  map[string]string
+	stop    func() bool
+	strings [][]byte
 }
 
 type markerInlet struct {
@@ -240,7 +249,14 @@ func (s *Source) Open(ctx context.Context) (stream.Header, error) {
 	if err != nil {
 		return stream.Header{}, err
 	}
-	s.inlet = in
+	s.attach(in, &info)
+	if err := s.header.Validate(); err != nil {
+		s.Close()
+		return stream.Header{}, fmt.Errorf("lsl: %w", err)
+	}
+	if s.dejitter != nil && s.HalfTime == 0 {
+		s.dejitter.HalfTime = c.HalfTime.Seconds()
+	}
 	for _, m := range s.Markers {
 		mi, _, err := open(m)
 		if err != nil {
@@ -249,21 +265,18 @@ func (s *Source) Open(ctx context.Context) (stream.Header, error) {
 		}
 		s.markers = append(s.markers, &markerInlet{mi, mi.info.Name})
 	}
-	s.header = headerOf(&info, s.MaxLen)
-	if err := s.header.Validate(); err != nil {
-		s.Close()
-		return stream.Header{}, fmt.Errorf("lsl: %w", err)
-	}
-	if s.dejitter != nil {
-		s.dejitter.Rate = info.Rate
-		s.dejitter.HalfTime = s.HalfTime
-		if s.HalfTime == 0 {
-			s.dejitter.HalfTime = c.HalfTime.Seconds()
-		}
-	}
-	s.labels = make(map[string]string)
 	s.stop = context.AfterFunc(ctx, func() { in.queue.end(ctx.Err()) })
 	return s.header.Clone(), nil
+}
+
+// attach makes an open inlet the data stream.
+func (s *Source) attach(in *Inlet, info *Info) {
+	s.inlet = in
+	s.header = headerOf(info, s.MaxLen)
+	if s.dejitter != nil {
+		s.dejitter.Rate, s.dejitter.HalfTime = info.Rate, s.HalfTime
+	}
+	s.labels = make(map[string]string)
 }
 
 func (s *Source) note(origin, what string) {
@@ -315,7 +328,7 @@ func (s *Source) Read(dst *stream.Chunk) error {
 	s.opening = s.opening[:0]
 	q := s.inlet.queue
 	for {
-		s.measure(s.offset, s.inlet)
+		s.follow()
 		q.mu.Lock()
 		if late := q.head - q.tail - int64(dst.Cap()); s.Newest && late > 0 {
 			q.discard(late)
@@ -324,14 +337,13 @@ func (s *Source) Read(dst *stream.Chunk) error {
 		dst.Events = events
 		dst.Flags |= run.flags
 		if run.n > 0 {
-			s.fill(dst, q, run)
+			run.n = s.fill(dst, q, run)
 		}
 		q.read(run.n)
 		ended := q.ended
 		q.mu.Unlock()
 		if hold && run.n == 0 {
 			s.awaitClock()
-			q.unhold()
 			continue
 		}
 		if run.n > 0 || len(dst.Events) > 0 {
@@ -361,27 +373,89 @@ func (s *Source) measure(o *stream.Offset, in *Inlet) {
 	if o == nil {
 		return
 	}
-	e := in.Clock()
-	o.Seconds, o.Slope, o.At = e.Offset, e.Slope, e.At
+	if e := in.Clock(); e.Probes > 0 { // else the old one is the best guess
+		o.Seconds, o.Slope, o.At = e.Offset, e.Slope, e.At
+	}
 }
 
-// awaitClock waits, when a clock has stepped, until it has been measured again: a
-// few milliseconds, at most a fifth of a second.
+// follow sets the offset to the latest estimate of the sender's clock, and keeps in
+// mind by how much stamps jump when one of the clocks has stepped.
+func (s *Source) follow() {
+	if s.offset == nil {
+		return
+	}
+	before := *s.offset
+	s.measure(s.offset, s.inlet)
+	if e := s.inlet.Clock(); e.Jumps != s.jumps && e.Probes > 0 {
+		s.jumps = e.Jumps
+		if s.begun {
+			s.step += s.offset.Repair(s.raw) - before.Repair(s.raw)
+		}
+	}
+}
+
+// awaitClock waits, when a clock may have stepped, until it has been measured again:
+// about a tenth of a second, at most a quarter. When the sender's clock has stood
+// still, it has slept: then its stamps show no gap, but there is one.
 func (s *Source) awaitClock() {
+	q := s.inlet.queue
+	q.mu.Lock()
+	var m mark
+	if len(q.marks) > 0 && q.marks[0].hold {
+		m = q.marks[0]
+		q.marks[0] = mark{at: m.at}
+	}
+	q.mu.Unlock()
 	if s.offset == nil || s.inlet.prober == nil {
 		return
 	}
-	t := time.NewTimer(200 * time.Millisecond)
+	t := time.NewTimer(250 * time.Millisecond)
 	defer t.Stop()
-	select {
-	case <-s.inlet.prober.burst():
-	case <-t.C:
+	for p, done := s.inlet.prober, false; !done; {
+		select {
+		case <-p.after(m.burst):
+			m.burst++
+			done = p.estimate().Probes > 0 // else it was of a sender that is gone
+		case <-t.C:
+			done = true
+		}
 	}
-	s.measure(s.offset, s.inlet)
+	s.follow()
+	rate := s.header.Rate
+	n := int64(math.Round(s.step * rate))
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n < 1 || q.head == q.tail || len(q.marks) == 0 || q.marks[0].at != m.at {
+		return
+	}
+	if d := q.stamps[q.slot(q.tail)] - s.raw - 1/rate; math.Abs(d) < s.step/2 { // no gap by the stamps
+		if s.dejitter != nil { // by so much the line moves on
+			s.step -= float64(n) * s.dejitter.Interval()
+		}
+		q.marks[0] = mark{at: m.at, skip: n, flags: stream.Gap, event: stream.Event{
+			Kind: stream.EventGap, Time: s.inlet.clock.Now(), Count: n, Detail: fmt.Sprintf("%d samples are missing: the sender has slept", n),
+		}}
+	}
 }
 
-// fill decodes a run of samples into dst. The queue's mutex is held.
-func (s *Source) fill(dst *stream.Chunk, q *queue, run span) {
+// ease lets the smoothing follow a step of the clocks. When stamps have jumped with
+// the clock, the corrected stamp is where it is expected, and nothing is to be done;
+// else the line moves with it.
+func (s *Source) ease(raw float64) {
+	if s.step == 0 {
+		return
+	}
+	if expected, ok := s.dejitter.Next(); ok {
+		if d := s.offset.Repair(raw) - expected; math.Abs(d-s.step) < math.Abs(d) {
+			s.dejitter.Shift(s.step)
+		}
+	}
+	s.step = 0
+}
+
+// fill decodes a run of samples into dst and returns how many. The queue's mutex is
+// held.
+func (s *Source) fill(dst *stream.Chunk, q *queue, run span) int {
 	info := &s.inlet.info
 	dst.Resize(run.n)
 	dst.Seq = run.seq
@@ -390,16 +464,35 @@ func (s *Source) fill(dst *stream.Chunk, q *queue, run span) {
 	} else if s.begun && run.seq > s.next {
 		s.repairs.Skip(run.seq - s.next)
 	}
-	s.begun, s.next = true, run.seq+int64(run.n)
+	step := 0.0 // ns
+	if s.header.Rate > 0 {
+		step = 1e9 / s.header.Rate
+	}
+	still := false // the first column has the time of the one before
 	for i := range run.n {
 		p := run.from + int64(i)
 		slot := q.slot(p)
 		raw := q.stamps[slot]
-		dst.Stamps = append(dst.Stamps, nanoseconds(raw))
-		t := FromStamp(s.repairs.Repair(raw))
-		if i == 0 {
-			dst.T0 = t
+		if i == 0 && s.dejitter != nil && s.offset != nil {
+			s.ease(raw)
 		}
+		s.raw = raw
+		t := s.kept.time
+		if s.kept.at != p || !s.kept.ok {
+			t = FromStamp(s.repairs.Repair(raw))
+		}
+		s.kept.ok = false
+		if i == 0 {
+			dst.T0, still = t, s.begun && t <= s.newest
+		} else if off := math.Abs(float64(dst.T0 + stream.Time(float64(i)*step) - t)); still && off > stillNS || t <= s.newest && off > step/2 {
+			// Time stands still (this host has slept and catches up), but the columns of a
+			// chunk move it on: it ends here.
+			s.kept.at, s.kept.time, s.kept.ok = p, t, true
+			dst.Len, run.n = i, i
+			break
+		}
+		s.newest = t
+		dst.Stamps = append(dst.Stamps, nanoseconds(raw))
 		dst.Arrived = q.arrived[slot]
 		if info.Format == String {
 			s.textColumn(dst, i, q.sample(p), t)
@@ -407,10 +500,12 @@ func (s *Source) fill(dst *stream.Chunk, q *queue, run span) {
 			unpackColumn(dst, i, info.Format, q.sample(p))
 		}
 	}
+	s.begun, s.next = true, run.seq+int64(run.n)
 	s.end = dst.T0
 	if s.header.Rate > 0 {
 		s.end += stream.Time(float64(run.n) / s.header.Rate * 1e9)
 	}
+	return run.n
 }
 
 // textColumn makes a sample of strings a column: numbers where they are numbers,
@@ -469,6 +564,10 @@ func (s *Source) joinMarkers(dst *stream.Chunk) {
 	}
 	s.pending = kept
 }
+
+// stillNS is by how many nanoseconds the columns of a chunk may leave their stamps
+// when its first one was held back.
+const stillNS = 100e3
 
 const maxPendingMarkers = 1 << 16
 
