@@ -120,6 +120,9 @@ func NewEngine(p *Pipeline, m *Model, src stream.Source, outs []Output, opt Opti
 	if opt.Clock == nil {
 		opt.Clock = stream.Wall{}
 	}
+	if len(p.Targets) > 0 {
+		src = &withoutTargets{source: src, path: p.Path, names: p.hidden()}
+	}
 	e := &Engine{pipeline: p, model: m, source: src, options: opt, clock: opt.Clock, pacing: newPacingMeter()}
 	e.state.Store("opening")
 	e.swaps.ended = make(chan struct{})

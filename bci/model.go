@@ -28,7 +28,9 @@ type Model struct {
 	Channels   []ModelChannel     `json:"channels"`      // of the recordings
 	Classes    []string           `json:"classes"`       // in the order of the probabilities
 	Idle       string             `json:"idle,omitempty"`
-	Examples   map[string]int     `json:"examples"` // windows learned from, by class
+	Examples   map[string]int     `json:"examples"`          // windows learned from, by class
+	Targets    []ModelChannel     `json:"targets,omitempty"` // what decoders of kinematics learned
+	Columns    int                `json:"columns"`           // columns or windows that the last stage learned from
 	Recordings []TrainedOn        `json:"recordings"`
 	Scores     map[string]float64 `json:"scores,omitempty"` // of cross-validation on the training recordings
 	Stages     []ModelStage       `json:"stages"`           // one per trained stage

@@ -23,9 +23,13 @@ type Pipeline struct {
 	// Labels maps a marker's label to the class it starts, e.g. "T1" to "left".
 	// It serves training and scoring; no stage sees it.
 	Labels []Label
-	Idle   string        // the class that means: do nothing
-	Train  TrainSettings // which windows `bci train` learns from
-	Steps  []Step
+	Idle   string // the class that means: do nothing
+	// Targets are channels with what a decoder of kinematics is to learn, such as the
+	// velocity of a hand; Aside are others that would give the answer away, such as its
+	// position. No stage sees either.
+	Targets, Aside []string
+	Train          TrainSettings // which windows `bci train` learns from
+	Steps          []Step
 
 	source []byte
 }
@@ -37,6 +41,7 @@ type Label struct{ Marker, Class string }
 type TrainSettings struct {
 	Purity float64 // share of a window that must belong to the class of its newest sample, 0.5 to 1
 	Every  int     // use each n-th window only; 1 = all
+	Intent Intent  // how targets are made in a closed loop
 }
 
 // Step is one stage of a pipeline.
@@ -68,7 +73,7 @@ func fileProblem(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-var topKeys = []string{"name", "description", "labels", "idle", "train", "stages"}
+var topKeys = []string{"name", "description", "labels", "idle", "targets", "aside", "train", "stages"}
 
 // ParsePipeline checks the text of a pipeline file; path is used in messages.
 func ParsePipeline(path string, src []byte) (*Pipeline, error) {
@@ -82,7 +87,7 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 	if root.kind != "mapping" {
 		return nil, fail(root.line, "a pipeline file starts with keys such as name: and stages:, not with a %s", root.kind)
 	}
-	p := &Pipeline{Path: path, Train: TrainSettings{Purity: 1, Every: 1}, source: src}
+	p := &Pipeline{Path: path, Train: TrainSettings{Purity: 1, Every: 1, Intent: Intent{Kind: IntentNone}}, source: src}
 	var stages *node
 	for _, k := range root.keys {
 		v := k.value
@@ -114,7 +119,26 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.Train = TrainSettings{Purity: s.Float("purity"), Every: s.Int("every")}
+			p.Train = TrainSettings{
+				Purity: s.Float("purity"), Every: s.Int("every"),
+				Intent: Intent{s.Text("intent"), s.Texts("cursor"), s.Texts("goal"), s.Float("radius")},
+			}
+		case "targets", "aside":
+			if v.kind != "list" || len(v.entries) == 0 {
+				return nil, fail(v.line, "%s is a list of channels, as in [vx, vy]", k.name)
+			}
+			names := make([]string, 0, len(v.entries))
+			for _, e := range v.entries {
+				if e.kind != "text" && e.kind != "number" || e.text == "" || indexOf(names, e.text) >= 0 {
+					return nil, fail(e.line, "each entry of %s is the name of another channel", k.name)
+				}
+				names = append(names, e.text)
+			}
+			if k.name == "aside" {
+				p.Aside = names
+			} else {
+				p.Targets = names
+			}
 		case "stages":
 			if v.kind != "list" {
 				return nil, fail(v.line, "stages is a list: one line a stage, each starting with a dash")
@@ -162,6 +186,10 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 var trainParams = []Param{
 	{Name: "purity", Kind: Number, Default: 1.0, Min: 0.5, Max: 1, Doc: "learn from windows of which at least this share belongs to the class of their newest sample"},
 	{Name: "every", Kind: Integer, Default: 1.0, Min: 1, Max: 1000, Doc: "learn from each n-th window only"},
+	{Name: "intent", Kind: Text, Default: IntentNone, Choices: []string{IntentNone, IntentDirection, IntentRefit}, Doc: "targets of a closed loop: as recorded, the direction from cursor to goal, or the recorded velocity turned towards the goal"},
+	{Name: "cursor", Kind: Texts, Doc: "intent: channels with the position of the cursor"},
+	{Name: "goal", Kind: Texts, Doc: "intent: channels with the position of its target"},
+	{Name: "radius", Kind: Number, Default: 0.0, Max: 1e9, Doc: "intent: within this distance of the goal, in the unit of the positions, the person wants to rest"},
 }
 
 // Classes returns the names of the classes in the order of the labels.

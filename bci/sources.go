@@ -51,6 +51,10 @@ func Sources() []SourceType {
 			Params: playerParams, Open: openSample,
 		},
 		{
+			Scheme: "reach", Doc: "simulated reaching movements and the spikes that go with them", Example: "reach:?seed=2",
+			Params: reachParams, Open: openReach,
+		},
+		{
 			Scheme: "lsl", Doc: "receive a Lab Streaming Layer stream", Example: "lsl://?type=EEG",
 			Params: lslParams, Open: openLSL,
 		},

@@ -51,9 +51,15 @@ const noClass = "(unlabelled)"
 // Train fits every stage that learns and returns the model.
 func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	p := t.Pipeline
-	task, err := p.Task()
-	if err != nil {
+	if err := p.checkTargets(); err != nil {
 		return nil, err
+	}
+	var task replay.Task
+	if len(p.Targets) == 0 {
+		var err error
+		if task, err = p.Task(); err != nil {
+			return nil, err
+		}
 	}
 	if len(t.Recordings) == 0 {
 		return nil, errors.New("training needs at least one recording: give --from")
@@ -89,7 +95,10 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
 		m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Params: params})
-		m.Classes = rows.Classes
+		m.Classes, m.Columns, m.Targets = rows.Classes, len(rows.X), nil
+		for _, c := range rows.Targets {
+			m.Targets = append(m.Targets, ModelChannel{c.Label, c.Unit})
+		}
 		for k, c := range rows.Classes {
 			m.Examples[c] = 0
 			for _, y := range rows.Y {
@@ -109,6 +118,9 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 // collect streams every recording through the stages and gathers labelled rows.
 func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool) (*decoders.Rows, error) {
 	p := t.Pipeline
+	if len(p.Targets) > 0 {
+		return t.collectTargets(ctx, links, m, first)
+	}
 	seconds := 0.0
 	for _, l := range links {
 		if w, ok := l.Stage.(*features.Windows); ok {
@@ -133,55 +145,26 @@ func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.
 func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool, r int, rec TrainingRecording, seconds float64, rows *decoders.Rows) error {
 	p := t.Pipeline
 	player := &replay.Player{Recordings: []recordings.Recording{rec.Recording}, From: rec.From, To: rec.To}
-	in, err := player.Open(ctx)
+	b, err := t.start(ctx, player, links, m, first && r == 0, rec.Name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", rec.Name, err)
-	}
-	truth, err := replay.NewTruth(task, rec.Recording.Annotations(), in.Rate, rec.Recording.Len())
-	if err != nil {
-		return fmt.Errorf("%s: %w", rec.Name, err)
-	}
-	if first && r == 0 {
-		m.RateHz = in.Rate
-		for _, c := range in.Channels {
-			m.Channels = append(m.Channels, ModelChannel{Label: c.Label, Unit: c.Unit})
-		}
-	}
-	if err := m.checkInput(&in); err != nil {
-		return fmt.Errorf("%s: all training recordings must be alike: %w", rec.Name, err)
-	}
-	chain := stream.Chain{Links: links}
-	out, err := chain.Open(in)
-	if err != nil {
-		for i := range links {
-			if links[i].Name == chain.Failed() {
-				return &FileError{p.Path, p.Steps[i].Line, err.Error()}
-			}
-		}
 		return err
 	}
-	rows.Header = out
-	src, dst := stream.NewChunk(&in), stream.NewChunk(&out)
-	sum := newDigest(in.Rows())
-	columns := int64(0)
+	truth, err := replay.NewTruth(task, rec.Recording.Annotations(), b.in.Rate, rec.Recording.Len())
+	if err != nil {
+		return fmt.Errorf("%s: %w", rec.Name, err)
+	}
+	rows.Header = b.out
 	for n := 0; ; n++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := player.Read(src); errors.Is(err, io.EOF) {
+		if err := b.read(ctx); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return fmt.Errorf("%s: %w", rec.Name, err)
 		}
-		columns += int64(src.Len)
-		if first {
-			sum.add(src)
-		}
-		chain.Process(dst, src)
+		dst := b.dst
 		for i := range dst.Len {
 			end := dst.T0.Seconds()
 			if i > 0 {
-				end += float64(i) / out.Rate
+				end += float64(i) / b.out.Rate
 			}
 			w := truth.WindowAt(end, seconds)
 			class := task.Classes[w.Class]
@@ -193,14 +176,78 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 			rows.Group = append(rows.Group, r<<20+w.Stretch)
 		}
 		if n%64 == 0 {
-			part := float64(columns) / float64(max(1, rec.Recording.Len()))
+			part := float64(b.columns) / float64(max(1, rec.Recording.Len()))
 			t.Progress("streaming "+rec.Name, (float64(r)+part)/float64(len(t.Recordings)))
 		}
 	}
 	if first {
-		var d [sha256.Size]byte
-		sum.sum(&d)
-		m.Recordings = append(m.Recordings, TrainedOn{Name: rec.Name, SHA256: hex.EncodeToString(d[:]), Seconds: float64(columns) / in.Rate})
+		m.Recordings = append(m.Recordings, b.trainedOn(rec.Name))
 	}
 	return nil
+}
+
+// playback streams one recording through the stages before the one that learns.
+type playback struct {
+	source   stream.Source
+	chain    stream.Chain
+	in, out  stream.Header
+	src, dst *stream.Chunk
+	columns  int64
+	sum      *digest
+	summed   *stream.Chunk // what is summed: everything that was read
+}
+
+// start opens a recording and the stages; the first one describes the recordings of
+// the model, and the others must be like it.
+func (t *Trainer) start(ctx context.Context, source stream.Source, links []stream.Link, m *Model, describe bool, name string) (*playback, error) {
+	p, b := t.Pipeline, &playback{source: source, chain: stream.Chain{Links: links}}
+	var err error
+	if b.in, err = source.Open(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if describe {
+		m.RateHz = b.in.Rate
+		for _, c := range b.in.Channels {
+			m.Channels = append(m.Channels, ModelChannel{Label: c.Label, Unit: c.Unit})
+		}
+	}
+	if err := m.checkInput(&b.in); err != nil {
+		return nil, fmt.Errorf("%s: all training recordings must be alike: %w", name, err)
+	}
+	if b.out, err = b.chain.Open(b.in); err != nil {
+		for i := range links {
+			if links[i].Name == b.chain.Failed() {
+				return nil, &FileError{p.Path, p.Steps[i].Line, err.Error()}
+			}
+		}
+		return nil, err
+	}
+	b.src, b.dst = stream.NewChunk(&b.in), stream.NewChunk(&b.out)
+	b.summed = b.src
+	if w, ok := source.(*withoutTargets); ok && w.whole != nil {
+		b.summed = w.whole
+	}
+	b.sum = newDigest(b.summed.Rows())
+	return b, nil
+}
+
+// read processes the next chunk; io.EOF at the end.
+func (b *playback) read(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := b.source.Read(b.src); err != nil {
+		return err
+	}
+	b.columns += int64(b.src.Len)
+	b.sum.add(b.summed)
+	b.chain.Process(b.dst, b.src)
+	return nil
+}
+
+// trainedOn identifies the recording by all that was read of it.
+func (b *playback) trainedOn(name string) TrainedOn {
+	var d [sha256.Size]byte
+	b.sum.sum(&d)
+	return TrainedOn{Name: name, SHA256: hex.EncodeToString(d[:]), Seconds: float64(b.columns) / b.in.Rate}
 }

@@ -18,6 +18,8 @@ type runReport struct {
 
 	*replay.Report // absent when there is no truth to compare with
 
+	Kinematics *replay.KinematicReport `json:"kinematics,omitempty"` // when target values are decoded and known
+
 	DetectionLatency *float64         `json:"detection_latency_s"` // median; null when nothing was detected
 	LatencyDetail    *replay.Latency  `json:"detection_latency_detail,omitempty"`
 	EngineLatency    bci.Spread       `json:"engine_latency_us"`
@@ -79,6 +81,9 @@ func (r *runReport) print(w io.Writer) {
 			line("detection latency", "nothing was detected")
 		}
 	}
+	if k := r.Kinematics; k != nil {
+		printKinematics(line, w, k)
+	}
 	fmt.Fprintf(w, "\nEngine\n")
 	spread := func(s bci.Spread) string {
 		return fmt.Sprintf("p50 %.0f, p99 %.0f, p99.9 %.0f, max %.0f µs (%d decisions)", s.P50, s.P99, s.P999, s.Max, s.N)
@@ -106,6 +111,29 @@ func (r *runReport) print(w io.Writer) {
 	for _, s := range r.Status.Stages {
 		fmt.Fprintf(w, "  %-24s %10.1f %10.1f %10.1f %10.1f %12.3f %6d %9.4g %5d %10d\n", s.Name, s.Work.P50, s.Work.P99, s.Work.P999, s.Work.Max, s.DelayS, s.Rows, s.RateHz, s.Lane, s.Bytes)
 	}
+}
+
+func printKinematics(line func(name, format string, args ...any), w io.Writer, k *replay.KinematicReport) {
+	fmt.Fprintf(w, "\nDecoded kinematics against the recorded ones (%d columns, %d of them only predicted)\n", k.Columns, k.Unusable)
+	line("nRMSE", "%.3f   95%% interval %s; always answering zero scores 1, 95%% of time-shifted truths score above %.3f", k.NRMSE, span(k.NRMSELow95, k.NRMSEHigh95), k.NRMSEChance)
+	if !math.IsNaN(float64(k.MAAE)) {
+		line("angular error", "%.3f rad on average, %.3f rad where the truth is faster than its median; chance 1.571 rad", k.MAAE, k.MAAEFast)
+	}
+	for _, o := range k.Outputs {
+		unit := o.Unit
+		if unit == "" {
+			unit = "as recorded"
+		}
+		line(o.Name, "correlation %.3f   95%% interval %s, 95%% of time-shifted truths stay below %.3f; R² %.3f, RMSE %.4g (%s)", o.R, span(o.RLow95, o.RHigh95), o.RChance, o.R2, o.RMSE, unit)
+	}
+}
+
+// span prints an interval; with too little data there is none.
+func span(low, high replay.Measure) string {
+	if math.IsNaN(float64(low)) {
+		return "unknown (less than 50 s of data)"
+	}
+	return fmt.Sprintf("%.3f to %.3f", low, high)
 }
 
 func shifts(s *replay.Report) string {

@@ -105,6 +105,9 @@ func (r *runner) run(ctx context.Context, p *bci.Pipeline, m *bci.Model) (*runRe
 
 // runInput runs an opened source and scores it when it can.
 func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in *bci.Input) (*runReport, error) {
+	if in.Recording != nil && len(p.Targets) > 0 && p.Decides() && !in.Player.Loop {
+		return r.runKinematics(ctx, p, m, in)
+	}
 	if in.Recording == nil || len(p.Labels) == 0 || !p.Decides() || in.Player.Loop {
 		report, _, err := r.runWith(ctx, p, m, in)
 		return report, err
@@ -119,6 +122,23 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 		return nil, err
 	}
 	return newReport(report.Status, score), nil
+}
+
+// runKinematics runs a decoder of kinematics and compares it with the targets in the
+// recording, when they are there.
+func (r *runner) runKinematics(ctx context.Context, p *bci.Pipeline, m *bci.Model, in *bci.Input) (*runReport, error) {
+	truth, err := p.ReadTargets(ctx, in.Recording)
+	if err != nil { // a recording of features alone can be decoded, but not judged
+		report, _, err := r.runWith(ctx, p, m, in)
+		return report, err
+	}
+	judge := new(replay.KinematicCollector)
+	report, _, err := r.runWith(ctx, p, m, in, bci.Output{Name: "scores", Sink: judge, Lossless: true})
+	if err != nil || judge.Kinematics().Len() == 0 {
+		return report, err
+	}
+	report.Kinematics, err = replay.ScoreKinematics(judge.Kinematics(), truth.At, replay.KinematicOptions{Seed: 1})
+	return report, err
 }
 
 // runWith runs an engine with these outputs and those of --to.

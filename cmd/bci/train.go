@@ -19,7 +19,8 @@ func newTrain() *cobra.Command {
 		Use:   "train PIPELINE",
 		Short: "Fit the stages of a pipeline that learn",
 		Long: `train streams recordings through a pipeline exactly as a live run would, and fits
-every stage that learns on the windows that lie within one labelled stretch. It
+every stage that learns on the windows that lie within one labelled stretch, or,
+when the pipeline names targets, on every column with the targets at its time. It
 writes a model file that says what it was trained on and behind which stages, and
 that is refused where it does not fit.
 
@@ -45,9 +46,13 @@ The same recordings and settings give the same model, byte for byte.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Recordings, m.Hash})
+				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Targets, m.Columns, m.Recordings, m.Hash})
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings; windows per class: %s\n", out, len(m.Recordings), perClass(m))
+			learned := "windows per class: " + perClass(m)
+			if len(m.Targets) > 0 {
+				learned = fmt.Sprintf("%d columns; targets: %s", m.Columns, m.DescribeTargets())
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings; %s\n", out, len(m.Recordings), learned)
 			return nil
 		},
 	}
@@ -70,11 +75,13 @@ func perClass(m *bci.Model) string {
 }
 
 type trainReport struct {
-	Model        string          `json:"model"`
-	Classes      []string        `json:"classes"`
-	Examples     map[string]int  `json:"examples"`
-	Recordings   []bci.TrainedOn `json:"recordings"`
-	PipelineHash string          `json:"pipeline_hash"`
+	Model        string             `json:"model"`
+	Classes      []string           `json:"classes"`
+	Examples     map[string]int     `json:"examples"`
+	Targets      []bci.ModelChannel `json:"targets,omitempty"`
+	Columns      int                `json:"columns"`
+	Recordings   []bci.TrainedOn    `json:"recordings"`
+	PipelineHash string             `json:"pipeline_hash"`
 }
 
 // train opens the recordings and fits the pipeline.
