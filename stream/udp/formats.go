@@ -98,6 +98,25 @@ func Formats() []FormatType {
 				return stream.Header{Name: "Unicorn", Rate: 250, Channels: unicornChannels(false, unicornLabels), MaxLen: 10}
 			},
 		},
+		{
+			Name: "raw", Doc: "bare numbers; the URL says type, byte order, layout, counter, stamp, scale", Example: "format=raw&sample=f32&count=8&rate=250&unit=uV", Carrier: UDP | TCP,
+			Params: rawParams, New: newRaw, URL: "sample=i16&order=big&layout=rows&count=8&rate=250&counter=u32&stamp=us64&clock=unix&columns=10&skip=3&trailing=2&bit=0.5&unit=uV",
+			Encoder: newRawEncoder, EncoderParams: rawEncoderParams, Sink: true,
+			SimulatorURL: "sample=i16&order=big&layout=rows&counter=u32&stamp=us64&columns=10&skip=3&trailing=2&bit=0.5",
+			Device:       func() stream.Header { return device("raw", 250, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "csv", Doc: "lines of numbers: one column per line", Example: "format=csv&rate=250&unit=uV", Carrier: UDP | TCP,
+			Params: csvParams, New: newCSV, Like: likeCSV, URL: "rate=250&unit=uV&counter=0&stamp=1&clock=unix",
+			Encoder: newCSVEncoder, EncoderParams: linesEncoderParams, Sink: true, SimulatorURL: "counter=true&stamp=true&lines=3",
+			Device: func() stream.Header { return device("csv", 250, 8, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "jsonl", Doc: "lines of JSON: one column per line", Example: "format=jsonl&rate=250&unit=uV", Carrier: UDP | TCP,
+			Params: jsonlParams, New: newJSONLines, Like: likeJSONLines, URL: "rate=250&unit=uV&counter=n&stamp=t&clock=unix", Markers: true,
+			Encoder: newJSONLinesEncoder, EncoderParams: linesEncoderParams, Sink: true, SimulatorURL: "counter=true&stamp=true",
+			Device: func() stream.Header { return device("jsonl", 250, 8, "ch", "uV", "EEG") },
+		},
 	}
 }
 

@@ -390,6 +390,9 @@ func (f *oscStream) column(dst *stream.Chunk, m *oscMessage) error {
 	}
 	r := Record{Column: dst.Len, Columns: 1}
 	if f.counter >= 0 {
+		if f.counter >= len(m.args) {
+			return f.faultOf(m.at, "arguments of the message", int64(len(m.args)), int64(f.args))
+		}
 		a := &m.args[f.counter]
 		if a.tag != 'i' && a.tag != 'h' {
 			return f.fault(m.at, "the counter is no integer")
