@@ -119,6 +119,44 @@ var classicalStages = []StageType{
 		},
 	},
 	{
+		Name: "fbcsp", Doc: "CSP in every band of a filter bank, and the features that say most about the class (learned)", Example: "fbcsp: {components: 4, select: 4}", Input: "covariance",
+		Params: []Param{
+			{Name: "components", Kind: Integer, Default: 0.0, Max: 4096, Doc: "filters per band; 0 = 4"},
+			{Name: "select", Kind: Integer, Default: 0.0, Max: 65536, Doc: "features to keep, by mutual information; 0 = 10"},
+			{Name: "classes", Kind: Texts, Doc: "tell only these apart, e.g. [left, right]; none = all"},
+			{Name: "reg", Kind: Number, Default: 0.0, Max: 1, Doc: "share of the scaled identity mixed into every class covariance"},
+			{Name: "multi", Kind: Text, Default: "joint", Choices: []string{"joint", "ovr"}, Doc: "more than two classes: joint diagonalisation, or each against the rest"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.FBCSP{Components: s.Int("components"), Select: s.Int("select"), Classes: s.Texts("classes"), Reg: s.Float("reg"), Multi: s.Text("multi")}
+		},
+	},
+	{
+		Name: "xdawn", Doc: "spatial filters for the response to events (learned)", Example: "xdawn: {filters: 2, estimator: oas}", Input: "samples",
+		Params: []Param{
+			{Name: "filters", Kind: Integer, Default: 0.0, Max: 4096, Doc: "per class; 0 = 4"},
+			{Name: "classes", Kind: Texts, Doc: "whose responses, e.g. [target]; none = all"},
+			{Name: "output", Kind: Text, Default: "covariance", Choices: []string{"covariance", "samples"}, Doc: "for mdm and tangent-space, or for lda"},
+			{Name: "estimator", Kind: Text, Default: "scm", Choices: []string{"scm", "lwf", "oas"}, Doc: "of the covariance"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.XDAWN{Filters: s.Int("filters"), Classes: s.Texts("classes"), Output: s.Text("output"), Estimator: s.Text("estimator")}
+		},
+	},
+	{
+		Name: "embed", Doc: "delayed copies of every channel: the augmented covariance method, before a window", Example: "embed: {order: 3, lag: 0.02}",
+		Params: []Param{
+			{Name: "order", Kind: Integer, Default: 2.0, Min: 1, Max: 64, Doc: "copies, the newest included"},
+			{Name: "lag", Kind: Number, Unit: "s", Required: true, Min: 1e-6, Max: 3600, Doc: "between copies, a whole number of samples"},
+		},
+		New: func(s *Settings) stream.Stage { return &decoders.Embed{Order: s.Int("order"), Lag: s.Float("lag")} },
+	},
+	{
+		Name: "normalise", Doc: "every row to mean 0 and variance 1 by what it has been so far", Example: "normalise: {memory: 60}", Input: "features",
+		Params: []Param{{Name: "memory", Kind: Number, Unit: "s", Default: 60.0, Min: 1e-3, Max: 1e6, Doc: "how much of the past counts"}},
+		New:    func(s *Settings) stream.Stage { return &decoders.Normalise{Memory: s.Float("memory")} },
+	},
+	{
 		Name: "scaler", Doc: "every row to mean 0 and variance 1 (learned)", Example: "scaler:", Input: "features",
 		New: func(*Settings) stream.Stage { return &decoders.Scaler{} },
 	},

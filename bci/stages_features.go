@@ -296,6 +296,17 @@ var extractors = []PartType{
 		},
 	},
 	{
+		Name: "band-covariance", Doc: "covariance of the channels within every band of a filter-bank: what fbcsp takes", Example: "band-covariance: {bands: 1}",
+		Params: []Param{
+			{Name: "bands", Kind: Integer, Required: true, Min: 1, Max: 1000, Doc: "of the filter-bank"},
+			{Name: "estimator", Kind: Text, Default: "scm", Choices: []string{"scm", "lwf", "oas"}, Doc: "as for covariance"},
+			{Name: "shrinkage", Kind: Number, Default: 0.0, Max: 1, Doc: "fixed shrinkage towards the scaled identity (scm only)"},
+		},
+		Part: func(s *Settings) any {
+			return &features.BandCovariance{Bands: s.Int("bands"), Estimator: s.Text("estimator"), Shrinkage: s.Float("shrinkage")}
+		},
+	},
+	{
 		Name: "samples", Doc: "the window itself, channel by channel: what xdawn, cca and trca take", Example: "samples: {every: 10}",
 		Params: []Param{{Name: "every", Kind: Integer, Default: 1.0, Min: 1, Max: 1e6, Doc: "samples averaged into one value"}},
 		Part:   func(s *Settings) any { return &features.Samples{Every: s.Int("every")} },

@@ -103,6 +103,10 @@ func classicalFitters() map[string]struct {
 		"scaler":             {func() Fitter { return &Scaler{} }, three},
 		"trca":               {func() Fitter { return &TRCA{} }, flickerRows(4, 40, 3, 20)},
 		"trca ensemble":      {func() Fitter { return &TRCA{Bands: 3, Ensemble: true} }, flickerRows(5, 40, 3, 20)},
+		"xdawn covariance":   {func() Fitter { return &XDAWN{Filters: 2, Estimator: "oas"} }, flickerRows(8, 60, 3, 20)},
+		"xdawn samples":      {func() Fitter { return &XDAWN{Classes: []string{"13 Hz"}, Output: "samples"} }, flickerRows(9, 60, 3, 20)},
+		"fbcsp":              {func() Fitter { return &FBCSP{Components: 2, Select: 3} }, bandRows(10, 90, 3, 3)},
+		"fbcsp ovr":          {func() Fitter { return &FBCSP{Components: 3, Multi: "ovr", Reg: 0.1, Select: 4} }, bandRows(11, 90, 2, 3)},
 		"svm linear":         {func() Fitter { return &SVM{} }, three},
 		"svm rbf":            {func() Fitter { return &SVM{Kernel: "rbf", Balanced: true} }, three},
 		"svm two":            {func() Fitter { return &SVM{Kernel: "rbf"} }, two},
@@ -121,12 +125,14 @@ func TestClassicalContract(t *testing.T) {
 	p := probabilityHeader("rest", "left", "right")
 	w := flickerRows(6, 90, 4, 20)
 	for name, c := range map[string]streamtest.Case{
-		"cca":      {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
-		"fbcca":    {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2, Bands: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
-		"softmax":  {New: func() stream.Stage { return &Softmax{Scale: 2} }, In: featureHeader(4), Signal: signalOf(featureRows(7, 90, 4, 2)), Memory: 1},
-		"recentre": {New: func() stream.Stage { return &Recentre{Every: 0.5, Memory: 5} }, In: cov.Header, Signal: signalOf(cov), Memory: 400, Tolerance: 0.05},
-		"gate":     {New: func() stream.Stage { return &Gate{Threshold: 0.5, Dwell: 3, Refractory: 1.5, Idle: "rest"} }, In: p, Signal: probabilitySignal, Memory: 100},
-		"smooth":   {New: func() stream.Stage { return &Smooth{} }, In: p, Signal: probabilitySignal, Memory: 200},
+		"cca":       {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
+		"fbcca":     {New: func() stream.Stage { return &CCA{Freqs: []float64{8, 13}, Harmonics: 2, Bands: 2} }, In: w.Header, Signal: signalOf(w), Memory: 1},
+		"softmax":   {New: func() stream.Stage { return &Softmax{Scale: 2} }, In: featureHeader(4), Signal: signalOf(featureRows(7, 90, 4, 2)), Memory: 1},
+		"embed":     {New: func() stream.Stage { return &Embed{Order: 3, Lag: 0.2} }, In: featureHeader(5), Signal: signalOf(featureRows(8, 300, 5, 2)), Memory: 10},
+		"normalise": {New: func() stream.Stage { return &Normalise{Memory: 5} }, In: featureHeader(5), Signal: signalOf(featureRows(9, 300, 5, 2)), Memory: 500, Tolerance: 0.02},
+		"recentre":  {New: func() stream.Stage { return &Recentre{Every: 0.5, Memory: 5} }, In: cov.Header, Signal: signalOf(cov), Memory: 400, Tolerance: 0.05},
+		"gate":      {New: func() stream.Stage { return &Gate{Threshold: 0.5, Dwell: 3, Refractory: 1.5, Idle: "rest"} }, In: p, Signal: probabilitySignal, Memory: 100},
+		"smooth":    {New: func() stream.Stage { return &Smooth{} }, In: p, Signal: probabilitySignal, Memory: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.Columns = 900

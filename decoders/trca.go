@@ -185,9 +185,14 @@ func (m *trcaFile) learn(ctx context.Context, rows *Rows, in []bool) error {
 					total.V[p*c+q] -= float64(count*n) * means[p] * means[q]
 				}
 			}
-			w, err := topGeneralised(s, pairs, total)
+			filters, _, err := generalised(s, pairs, total)
 			if err != nil {
 				return fmt.Errorf("class %q: %w", m.Classes[k], err)
+			}
+			w := filters[0]
+			size := math.Sqrt(dense.Dot(w, w))
+			for j := range w {
+				w[j] /= size
 			}
 			for j := range raw {
 				raw[j] /= float64(count)
@@ -196,41 +201,6 @@ func (m *trcaFile) learn(ctx context.Context, rows *Rows, in []bool) error {
 		}
 	}
 	return nil
-}
-
-// topGeneralised returns the unit eigenvector of the largest λ in a v = λ b v, its
-// largest entry positive. Directions in which b has no variance are left out.
-func topGeneralised(s *spd, a, b *dense.M) ([]float64, error) {
-	n := s.n
-	if !s.eig.decompose(b) || !(s.eig.val[n-1] > 0) {
-		return nil, errors.New("the windows hold no variance or are not finite")
-	}
-	first := 0
-	for s.eig.val[first] <= 1e-12*s.eig.val[n-1] {
-		first++
-	}
-	r := n - first
-	white := dense.New(r, n)
-	for k := range r {
-		f := 1 / math.Sqrt(s.eig.val[first+k])
-		for j, v := range s.eig.vec.Row(first + k) {
-			white.V[k*n+j] = f * v
-		}
-	}
-	inner, tmp := dense.New(r, r), dense.New(r, n)
-	dense.Sandwich(inner, white, a, nil, tmp)
-	e := newSymEigen(r)
-	if !e.decompose(inner) {
-		return nil, errors.New("the windows cannot be decomposed")
-	}
-	w := make([]float64, n)
-	dense.TMulVec(w, white, e.vec.Row(r-1))
-	size := math.Sqrt(dense.Dot(w, w))
-	for j := range w {
-		w[j] /= size
-	}
-	fixSign(w)
-	return w, nil
 }
 
 // scores returns the map from windows to the score of every class. It owns memory.
