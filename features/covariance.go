@@ -20,7 +20,7 @@ const TypeCovariance = "covariance"
 // The shrinking estimators divide by n. Block sums: the window is cut into blocks of a
 // hop, each summed about its own mean once and merged (Chan, Golub and LeVeque 1983),
 // so nothing drifts, offsets cost no digits and the value is a pure function of the
-// window's samples. Cost: O(hop C^2 + blocks C^2) when the length is a multiple of the
+// window's samples. The rows of a channel without variance are marked. Cost: O(hop C^2 + blocks C^2) when the length is a multiple of the
 // hop, else O(length C^2).
 type Covariance struct {
 	Estimator string  // "scm" (default), "lwf" or "oas"
@@ -29,6 +29,7 @@ type Covariance struct {
 
 	scatter *scatter
 	full    []float64 // C x C
+	flat    []bool    // channels without variance
 }
 
 // Open implements Extractor.
@@ -53,7 +54,7 @@ func (x *Covariance) Open(p *Plan) ([]Row, error) {
 		return nil, fmt.Errorf("covariance of %d channels has %d rows; the limit is 1024 channels: select some first", c, c*(c+1)/2)
 	}
 	x.scatter = p.scatter()
-	x.full = make([]float64, c*c)
+	x.full, x.flat = make([]float64, c*c), make([]bool, c)
 	rows := make([]Row, 0, c*(c+1)/2)
 	for i := range c {
 		for j := i; j < c; j++ {
@@ -91,13 +92,15 @@ func (x *Covariance) Extract(out Out, e *Epoch) {
 	case "oas":
 		share = oas(x.full, c, n)
 	}
+	for i := range c { // before shrinking, which gives a dead channel a variance
+		x.flat[i] = !(x.full[i*c+i] > 0)
+	}
 	shrink(x.full, c, share)
 	row := 0
 	for i := range c {
-		flat := !(x.full[i*c+i] > 0)
 		for j := i; j < c; j++ {
 			out.Set(row, x.full[i*c+j])
-			if flat || !(x.full[j*c+j] > 0) {
+			if x.flat[i] || x.flat[j] {
 				out.Bad[row] = true
 			}
 			row++

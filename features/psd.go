@@ -107,6 +107,7 @@ func (x *PSD) Extract(out Out, e *Epoch) {
 	for ch := range e.Rows() {
 		p, l := x.d.tile(ch / stream.Lanes)[x.lo-x.d.lo:], ch%stream.Lanes
 		to := out.Values[ch*n : (ch+1)*n]
+		var odd float64 // not 0 when a value overflowed
 		for b := range to {
 			v := p[b][l] * x.gain
 			if x.TwoSided && s.factor(x.lo+b) != s.scale {
@@ -116,6 +117,10 @@ func (x *PSD) Extract(out Out, e *Epoch) {
 				v = scaled(x.Scale, v)
 			}
 			to[b] = v
+			odd += v - v
+		}
+		for b := 0; odd != 0 && b < n; b++ {
+			out.Set(ch*n+b, to[b])
 		}
 	}
 }
