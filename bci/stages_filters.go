@@ -155,8 +155,75 @@ var filterStages = []StageType{
 	},
 	{
 		Name: "car", Doc: "common average reference; bad samples leave the mean", Example: "car: {exclude: [Fp1]}",
-		Params: []Param{{Name: "exclude", Kind: Texts, Doc: "labels that do not enter the mean"}},
-		New:    func(s *Settings) stream.Stage { return &filters.CommonAverage{Exclude: s.Texts("exclude")} },
+		Params: []Param{
+			{Name: "exclude", Kind: Texts, Doc: "labels that do not enter the mean"},
+			{Name: "implicit", Kind: Truth, Default: false, Doc: "count the recording's own reference as a channel that is 0"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.CommonAverage{Exclude: s.Texts("exclude"), Implicit: s.Bool("implicit")}
+		},
+	},
+	{
+		Name: "median-reference", Doc: "common median reference: one railed channel does not move it", Example: "median-reference: {exclude: [Fp1]}",
+		Params: []Param{{Name: "exclude", Kind: Texts, Doc: "labels that do not enter the median"}},
+		New:    func(s *Settings) stream.Stage { return &filters.CommonMedian{Exclude: s.Texts("exclude")} },
+	},
+	{
+		Name: "reference", Doc: "reference to the mean of some channels, such as linked mastoids", Example: "reference: {channels: [O1, O2]}",
+		Params: []Param{{Name: "channels", Kind: Texts, Required: true, Doc: "labels of the reference channels"}},
+		New:    func(s *Settings) stream.Stage { return &filters.Linked{Channels: s.Texts("channels")} },
+	},
+	{
+		Name: "bipolar", Doc: "differences of channels", Example: "bipolar: {pairs: [C3-Cz, C4-Cz]}",
+		Params: []Param{
+			{Name: "pairs", Kind: Texts, Required: true, Doc: "A-B is A minus B"},
+			{Name: "keep", Kind: Truth, Default: false, Doc: "keep all channels and put the differences behind them"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Bipolar{Pairs: s.Texts("pairs"), Keep: s.Bool("keep")}
+		},
+	},
+	{
+		Name: "laplacian", Doc: "channel minus the mean of its neighbours on the head", Example: `laplacian: {channels: [Cz], neighbours: ["Cz = C3 C4 Pz"]}`,
+		Params: []Param{
+			{Name: "size", Kind: Text, Default: "small", Choices: []string{"small", "large"}, Doc: "neighbours up to 3 cm or about 6 cm away"},
+			{Name: "channels", Kind: Texts, Doc: "centres to put out; none = all with two neighbours"},
+			{Name: "weights", Kind: Text, Default: "equal", Choices: []string{"equal", "distance"}, Doc: "of the neighbours: equal, or by inverse distance"},
+			{Name: "neighbours", Kind: Texts, Doc: "in place of what the montage says, as in \"C3 = FC3 CP3 C1 C5\""},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Laplacian{
+				Large: s.Text("size") == "large", Channels: s.Texts("channels"), ByDistance: s.Text("weights") == "distance", Neighbours: s.Texts("neighbours"),
+			}
+		},
+	},
+	{
+		Name: "csd", Doc: "surface Laplacian by spherical splines over the whole cap (current source density)", Example: "csd: {lambda: 1e-5}",
+		Params: []Param{
+			{Name: "stiffness", Kind: Integer, Default: 4.0, Min: 2, Max: 6, Doc: "of the spline: higher is smoother"},
+			{Name: "lambda", Kind: Number, Default: 1e-5, Min: 1e-12, Max: 0.999, Doc: "regularisation: higher is smoother"},
+			{Name: "terms", Kind: Integer, Default: 50.0, Min: 7, Max: 200, Doc: "of the Legendre series"},
+			{Name: "radius", Kind: Number, Unit: "m", Default: 0.095, Min: 0.01, Max: 10, Doc: "of the head"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.CurrentSourceDensity{Stiffness: s.Int("stiffness"), Lambda: s.Float("lambda"), Terms: s.Int("terms"), Radius: s.Float("radius")}
+		},
+	},
+	{
+		Name: "interpolate", Doc: "bad channels from the good ones, by spherical splines", Example: "interpolate: {channels: [C3]}",
+		Params: []Param{{Name: "channels", Kind: Texts, Doc: "always replaced; others are while they are marked bad"}},
+		New:    func(s *Settings) stream.Stage { return &filters.Interpolate{Channels: s.Texts("channels")} },
+	},
+	{
+		Name: "matrix", Doc: "any spatial filter: outputs as weighted sums of channels", Example: "matrix: {inputs: [C3, C4], outputs: [sum, difference], weights: [1, 1, 1, -1]}",
+		Params: []Param{
+			{Name: "inputs", Kind: Texts, Doc: "labels of the channels that enter; none = all"},
+			{Name: "outputs", Kind: Texts, Required: true, Doc: "names of the rows that come out"},
+			{Name: "weights", Kind: Numbers, Required: true, Doc: "row by row: outputs times inputs numbers"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.Matrix{Inputs: s.Texts("inputs"), Outputs: s.Texts("outputs"), Weights: s.Floats("weights")}
+		},
 	},
 }
 

@@ -11,8 +11,19 @@ import (
 
 func eeg(channels int, rate float64) stream.Header {
 	h := stream.Header{Name: "eeg", Rate: rate, MaxLen: 64}
+	labels := []string{"Fz", "C3", "C1", "Cz", "C2", "C4", "FCz", "CPz", "M1", "M2", "EOG1", "FC3", "CP3", "C5", "Pz", "Oz"}
 	for i := range channels {
-		h.Channels = append(h.Channels, stream.Channel{Label: fmt.Sprintf("ch%d", i+1), Unit: "uV", Type: "EEG"})
+		c := stream.Channel{Label: fmt.Sprintf("ch%d", i+1), Unit: "uV", Type: "EEG"}
+		if i < len(labels) {
+			c.Label = labels[i]
+		}
+		if c.Label == "M1" || c.Label == "M2" { // no part of the 10-05 table
+			c.Position, c.Placed = [3]float64{0.06 - 0.12*float64(i%2), -0.02, -0.07}, true
+		}
+		if c.Label == "EOG1" {
+			c.Type = "EOG"
+		}
+		h.Channels = append(h.Channels, c)
 	}
 	return h
 }
@@ -22,7 +33,7 @@ func TestContract(t *testing.T) {
 		"bandpass": {New: func() stream.Stage { return &filters.Bandpass{Low: 8, High: 30} }, Memory: 400},
 		"bandstop": {New: func() stream.Stage { return &filters.Bandstop{Low: 40, High: 60, Order: 2} }, Memory: 400},
 		"lowpass":  {New: func() stream.Stage { return &filters.Lowpass{High: 30} }, Memory: 400},
-		"highpass": {New: func() stream.Stage { return &filters.Highpass{Low: 1, Order: 2} }, Memory: 1000},
+		"highpass": {New: func() stream.Stage { return &filters.Highpass{Low: 1, Order: 2} }, Memory: 1000, Columns: 2000},
 		"notch":    {New: func() stream.Stage { return &filters.Notch{Freq: 50, Harmonics: 2} }, Memory: 600},
 		"peak":     {New: func() stream.Stage { return &filters.Peak{Freq: 12, Q: 5} }, Memory: 400},
 		"elliptic": {New: func() stream.Stage {
@@ -43,11 +54,26 @@ func TestContract(t *testing.T) {
 		"decimate fir": {New: func() stream.Stage { return &filters.Decimate{Factor: 4, Phase: 1, Filter: "fir"} }, Memory: 100},
 		"resample up":  {New: func() stream.Stage { return &filters.Resample{Rate: 256} }, Memory: 100},
 		"resample":     {New: func() stream.Stage { return &filters.Resample{Up: 3, Down: 7} }, Memory: 100},
-		"car":          {New: func() stream.Stage { return &filters.CommonAverage{Exclude: []string{"ch3"}} }, Memory: 1},
-		"select":       {New: func() stream.Stage { return &filters.Select{Channels: []string{"ch5", "ch1"}} }, Memory: 1},
+		"car":          {New: func() stream.Stage { return &filters.CommonAverage{Exclude: []string{"C1"}} }, Memory: 1},
+		"select":       {New: func() stream.Stage { return &filters.Select{Channels: []string{"C2", "Fz"}} }, Memory: 1},
 		"gap-repair":   {New: func() stream.Stage { return &filters.GapRepair{} }, Memory: 1},
+		"car implicit": {New: func() stream.Stage { return &filters.CommonAverage{Implicit: true} }, Memory: 1},
+		"median":       {New: func() stream.Stage { return &filters.CommonMedian{} }, Memory: 1},
+		"linked":       {New: func() stream.Stage { return &filters.Linked{Channels: []string{"M1", "M2"}} }, Memory: 1},
+		"bipolar":      {New: func() stream.Stage { return &filters.Bipolar{Pairs: []string{"C3-C4", "Cz-EOG1"}, Keep: true} }, Memory: 1},
+		"matrix": {New: func() stream.Stage {
+			return &filters.Matrix{Inputs: []string{"C3", "Cz"}, Outputs: []string{"a", "b"}, Weights: []float64{1, -0.5, 0.5, 0.5}}
+		}, Memory: 1},
+		"laplacian": {New: func() stream.Stage {
+			return &filters.Laplacian{Channels: []string{"Cz", "C3"}, Neighbours: []string{"C3 = C1 Fz"}, ByDistance: true}
+		}, Memory: 1},
+		"csd":         {New: func() stream.Stage { return &filters.CurrentSourceDensity{} }, Memory: 1},
+		"interpolate": {New: func() stream.Stage { return &filters.Interpolate{Channels: []string{"Fz"}} }, Memory: 1},
 	} {
 		c.In = eeg(11, 250)
+		if c.Columns == 0 {
+			c.Columns = 1500
+		}
 		t.Run(name, func(t *testing.T) { streamtest.Contract(t, c) })
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"math/cmplx"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"neurostream/stream"
@@ -602,5 +604,96 @@ func TestLongFilters(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestReferences: rereference.json.
+func TestReferences(t *testing.T) {
+	g := golden(t, "rereference")
+	labels, x := decode[[]string](t, g.Inputs["names"]), decode[[][]float64](t, g.Inputs["x"])
+	in := header(labels, 250)
+	for i, p := range decode[[][3]float64](t, g.Inputs["unit_positions"]) {
+		in.Channels[i].Position, in.Channels[i].Placed = p, true
+	}
+	run := func(s stream.Stage) (stream.Header, [][]float64) {
+		out, y, _ := through(t, s, in, x, 0, []int{7, 1, 64})
+		for ch := range y {
+			y[ch] = y[ch][:5]
+		}
+		return out, y
+	}
+	all := func(c *goldenCase, got [][]float64) {
+		want := decode[[][]float64](t, c.Expected["y_first5"])
+		if len(want) != len(got) {
+			t.Fatalf("%s: %d rows, want %d", c.ID, len(got), len(want))
+		}
+		for ch := range want {
+			c.near(t, "y", got[ch], want[ch])
+		}
+	}
+	for i := range g.Cases {
+		c := &g.Cases[i]
+		switch {
+		case c.ID == "car_with_implicit_reference":
+			_, y := run(&CommonAverage{Implicit: true})
+			all(c, y)
+		case c.ID == "car_all" || c.ID == "car_exclude_T7_O1":
+			_, y := run(&CommonAverage{Exclude: decode[[]string](t, c.Params["exclude"])})
+			all(c, y)
+		case c.ID == "median_reference":
+			_, y := run(&CommonMedian{})
+			all(c, y)
+		case c.ID == "linked_T7_T8":
+			_, y := run(&Linked{Channels: decode[[]string](t, c.Params["channels"])})
+			all(c, y)
+		case c.ID == "bipolar":
+			var pairs []string
+			for _, p := range decode[[][2]string](t, c.Params["pairs"]) {
+				pairs = append(pairs, p[0]+"-"+p[1])
+			}
+			out, y := run(&Bipolar{Pairs: pairs})
+			all(c, y)
+			if out.Channels[2].Label != "C3-C4" {
+				t.Errorf("row 3 is called %q", out.Channels[2].Label)
+			}
+		case strings.HasPrefix(c.ID, "laplacian"):
+			centre, around := decode[string](t, c.Params["centre"]), decode[[]string](t, c.Params["neighbours"])
+			f := &Laplacian{Channels: []string{centre}, Neighbours: []string{centre + " = " + strings.Join(around, " ")}}
+			_, y := run(f)
+			c.near(t, "weights", f.weights[0], decode[[]float64](t, c.Expected["weights_equal"]))
+			c.near(t, "y", y[0], decode[[]float64](t, c.Expected["y_equal_first5"]))
+			f.ByDistance = true
+			_, y = run(f)
+			c.near(t, "weights by distance", f.weights[0], decode[[]float64](t, c.Expected["weights_inverse_distance"]))
+			c.near(t, "y by distance", y[0], decode[[]float64](t, c.Expected["y_inverse_distance_first5"]))
+			if len(around) == 4 { // the montage finds the same ones
+				f := &Laplacian{Channels: []string{centre}, Large: strings.Contains(c.ID, "large")}
+				run(f)
+				for _, n := range f.around[0] {
+					if !slices.Contains(around, labels[n]) || len(f.around[0]) != 4 {
+						t.Errorf("%s: the montage gives %v", c.ID, f.around)
+					}
+				}
+			}
+		case strings.HasPrefix(c.ID, "spherical_spline"):
+			f := &CurrentSourceDensity{
+				Stiffness: decode[int](t, c.Params["stiffness"]), Lambda: decode[float64](t, c.Params["lambda2"]),
+				Terms: decode[int](t, c.Params["n_legendre_terms"]), Radius: decode[float64](t, c.Params["radius"]),
+			}
+			_, y := run(f)
+			all(c, y)
+			for o, row := range decode[[][]float64](t, c.Expected["matrix"]) {
+				got := make([]float64, len(row))
+				for j := range got {
+					got[j] = f.weights[o/stream.Lanes][j][o%stream.Lanes]
+				}
+				c.near(t, "matrix", got, row)
+			}
+		default:
+			t.Errorf("%s is not tested", c.ID)
+		}
+	}
+	if len(g.Cases) != 13 {
+		t.Errorf("%d cases", len(g.Cases))
 	}
 }

@@ -7,25 +7,29 @@ type Kind uint8
 
 // The kinds of events. Their numbers are written into recordings: append only.
 const (
-	EventNone       Kind = iota
-	EventGap             // Count columns are missing
-	EventDouble          // Count datagrams or columns arrived twice and were used once
-	EventReorder         // Count datagrams or columns arrived late and were put in order or discarded
-	EventClockJump       // the sender's clock stepped; Count is the step in nanoseconds
-	EventDrop            // Count columns were discarded here because a consumer was too slow
-	EventRestart         // the sender went away and came back
-	EventRateChange      // the measured rate left the nominal one; Count is the rate in millihertz
-	EventMalformed       // Count messages could not be parsed
-	EventStale           // nothing arrived for Count nanoseconds
-	EventBadSamples      // Count samples are not numbers, railed or flat
-	EventBridge          // Count missing columns were interpolated
-	EventModelSwap       // a decoder's model was replaced
-	EventNote            // something a person should see; Detail says what
+	EventNone        Kind = iota
+	EventGap              // Count columns are missing
+	EventDouble           // Count datagrams or columns arrived twice and were used once
+	EventReorder          // Count datagrams or columns arrived late and were put in order or discarded
+	EventClockJump        // the sender's clock stepped; Count is the step in nanoseconds
+	EventDrop             // Count columns were discarded here because a consumer was too slow
+	EventRestart          // the sender went away and came back
+	EventRateChange       // the measured rate left the nominal one; Count is the rate in millihertz
+	EventMalformed        // Count messages could not be parsed
+	EventStale            // nothing arrived for Count nanoseconds
+	EventBadSamples       // Count samples are not numbers, railed or flat
+	EventBridge           // Count missing columns were interpolated
+	EventModelSwap        // a decoder's model was replaced
+	EventNote             // something a person should see; Detail says what
+	EventChannelBad       // a channel cannot be used from here on; Detail says which and why, Count how long it looked so (columns)
+	EventChannelGood      // a channel is used again; Count columns of it were marked
+	EventArtifact         // Count columns or components were taken for an artifact and cleaned
 )
 
 var kindNames = [...]string{
 	"none", "gap", "double", "reorder", "clock-jump", "drop", "restart", "rate-change",
 	"malformed", "stale", "bad-samples", "bridge", "model-swap", "note",
+	"channel-bad", "channel-good", "artifact",
 }
 
 // String returns the name used in logs, JSON and recordings.
