@@ -28,11 +28,11 @@ type reassembly struct {
 	busy    bool
 	used    int64
 	begun   stream.Time
-	data    []byte        // slotSize
-	have    [1024]uint64  // one bit for every eight bytes
-	units   int           // bits set
-	total   int           // bytes; 0 until the last piece has come
-	highest int           // end of the furthest piece
+	data    []byte       // slotSize
+	have    [1024]uint64 // one bit for every eight bytes
+	units   int          // bits set
+	total   int          // bytes; 0 until the last piece has come
+	highest int          // end of the furthest piece
 }
 
 // fragmentAge is how long pieces are waited for (RFC 8200 §4.5: 60 s; one minute of a
