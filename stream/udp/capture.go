@@ -34,8 +34,7 @@ type Capture struct {
 
 	writer   *captureWriter
 	ifaces   map[int]int // number of the interface: in the file
-	list     []captureInterface
-	begun    time.Time // of the file
+	begun    time.Time   // of the file
 	started  time.Time
 	flushed  time.Time
 	files    []string

@@ -171,7 +171,9 @@ func OpenTCP(place string, values url.Values) (*Source, error) {
 		host = "127.0.0.1"
 	}
 	s.live = true
-	s.open = func(ctx context.Context, s *Source) (carrier, error) { return dialPackets(ctx, s, net.JoinHostPort(host, port)) }
+	s.open = func(ctx context.Context, s *Source) (carrier, error) {
+		return dialPackets(ctx, s, net.JoinHostPort(host, port))
+	}
 	return s, nil
 }
 

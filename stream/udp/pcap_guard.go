@@ -35,7 +35,6 @@ type guard struct {
 	offset  int64 // of what is read next
 	block   []byte
 	at      int
-	head    [12]byte
 	ng      bool
 	big     bool
 	started bool

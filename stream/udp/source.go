@@ -58,7 +58,7 @@ type Source struct {
 
 	make   func() (Format, error) // nil when no format was named: Open then says what it looks like
 	open   func(context.Context, *Source) (carrier, error)
-	live   bool                        // the carrier's stamps are of our clock, and time goes on when nothing comes
+	live   bool                                      // the carrier's stamps are of our clock, and time goes on when nothing comes
 	around func() (stop func() (heard, hint string)) // listens elsewhere while nothing comes; nil = cannot
 
 	carrier  carrier
@@ -99,6 +99,8 @@ type Source struct {
 	stampX   float64
 	rate     float64 // measured rate last reported
 	pending  [pendingKinds]tally
+	counted  [pendingKinds]int64 // serial of the datagram counted last
+	doubled  string              // how copies are told
 	told     stream.Time
 	counts   Counts
 }
@@ -135,6 +137,7 @@ type parcel struct {
 	pos    position
 	stamp  stream.Time
 	hash   uint64
+	serial int64 // of its datagram
 	seq    int64
 	t0     stream.Time
 	flags  stream.Flags
@@ -226,6 +229,7 @@ func (s *Source) Open(ctx context.Context) (stream.Header, error) {
 		s.arrivals = arrivals{period: 1 / s.header.Rate}
 	}
 	s.byStamp = places&EvidenceStamp != 0 && (l.Clock == ClockDevice || places == EvidenceStamp)
+	s.doubled = "came before, by " + places.String()
 	s.counts.Evidence = (l.Evidence &^ EvidenceChecksum).String()
 	for _, n := range l.Notes {
 		s.note(n)
@@ -407,7 +411,7 @@ func (s *Source) take(dst *stream.Chunk, d *Datagram) {
 	for i := range records {
 		r := &records[i]
 		p := s.track.locate(r, d.Stamp, hash)
-		if p.verdict != follows || len(s.held) > 0 || s.broken != 0 || s.kernelGap(r) {
+		if p.verdict != follows || len(s.held) > 0 || len(s.ready) > 0 || s.broken != 0 || s.kernelGap(r) {
 			s.divert(dst, marks, records[i:], d, hash)
 			break
 		}
@@ -646,7 +650,7 @@ func (s *Source) parcel(src *stream.Chunk, r *Record, d *Datagram, hash uint64) 
 		p.chunk.Alloc(src.Rows(), s.maxLen)
 	}
 	p.chunk.Clear()
-	p.rec, p.stamp, p.hash, p.flags, p.events = *r, d.Stamp, hash, 0, p.events[:0]
+	p.rec, p.stamp, p.hash, p.serial, p.flags, p.events = *r, d.Stamp, hash, s.counts.Datagrams, 0, p.events[:0]
 	appendColumns(&p.chunk, src, r.Column, r.Column+r.Columns)
 	return p
 }
@@ -695,8 +699,7 @@ func (s *Source) sequence(p *parcel) {
 		found := len(s.held) > 0
 		s.release(p)
 		if found {
-			s.counts.Reordered++
-			s.tell(pendingReorder, 1, "overtaken by a later datagram, put in order")
+			s.overtaken(p)
 		}
 		s.follows()
 	case ahead:
@@ -716,14 +719,20 @@ func (s *Source) sequence(p *parcel) {
 			s.held[i] = s.held[i-1]
 		}
 		s.held[i] = p
+		if i < len(s.held)-1 {
+			s.overtaken(p)
+		}
 		if s.datagramsHeld() > s.Reorder {
 			s.giveUp(1)
 		}
 	case double:
 		s.double(p)
 	case late:
-		s.counts.Late++
-		s.tell(pendingLate, 1, "came when its place had been given up, discarded; the gap counts it")
+		if s.counted[pendingLate] != p.serial {
+			s.counted[pendingLate] = p.serial
+			s.counts.Late++
+			s.tell(pendingLate, 1, "came when its place had been given up, discarded; the gap counts it")
+		}
 		s.recycle(p)
 	case restarted:
 		s.giveUp(len(s.held))
@@ -734,9 +743,23 @@ func (s *Source) sequence(p *parcel) {
 	}
 }
 
+// Datagrams are counted, however many records they hold.
+
+func (s *Source) overtaken(p *parcel) {
+	if s.counted[pendingReorder] == p.serial {
+		return
+	}
+	s.counted[pendingReorder] = p.serial
+	s.counts.Reordered++
+	s.tell(pendingReorder, 1, "overtaken by a later datagram, put in order")
+}
+
 func (s *Source) double(p *parcel) {
-	s.counts.Doubles++
-	s.tell(pendingDouble, 1, "came before, by "+(s.layout.Evidence&(EvidenceCounter|EvidenceIndex|EvidenceStamp)).String())
+	if s.counted[pendingDouble] != p.serial {
+		s.counted[pendingDouble] = p.serial
+		s.counts.Doubles++
+		s.tell(pendingDouble, 1, s.doubled)
+	}
 	s.recycle(p)
 }
 
@@ -744,7 +767,7 @@ func (s *Source) double(p *parcel) {
 func (s *Source) datagramsHeld() int {
 	n := 0
 	for i, h := range s.held {
-		if i == 0 || h.stamp != s.held[i-1].stamp || h.hash != s.held[i-1].hash {
+		if i == 0 || h.serial != s.held[i-1].serial {
 			n++
 		}
 	}
