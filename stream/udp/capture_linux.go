@@ -231,7 +231,7 @@ func (s *packetSocket) next(f *frame) bool {
 	}
 	f.outside = f.outside && a.Hatype == unix.ARPHRD_LOOPBACK
 	c := b.controls[b.at][:min(int(m.header.Controllen), controlSize)]
-	if ns, ok := stampOf(c); ok {
+	if ns, ok := kernelStamp(c); ok {
 		f.stamp = time.Unix(0, ns)
 	} else {
 		f.stamp = time.Now()

@@ -150,7 +150,7 @@ func (b *batch) next(_ *Receiver, d *Datagram) bool {
 	d.From = addressOf(&b.names[b.at])
 	d.Stamp, d.Kernel = b.now, false
 	c := b.controls[b.at][:min(int(m.header.Controllen), controlSize)]
-	if ns, ok := stampOf(c); ok {
+	if ns, ok := kernelStamp(c); ok {
 		d.Stamp, d.Kernel = min(stream.Time(ns)+b.shift, b.now), true
 	}
 	if n, ok := droppedOf(c); ok {
@@ -161,8 +161,8 @@ func (b *batch) next(_ *Receiver, d *Datagram) bool {
 	return true
 }
 
-// stampOf finds the kernel's receive stamp: nanoseconds since 1970.
-func stampOf(c []byte) (int64, bool) {
+// kernelStamp finds the kernel's receive stamp: nanoseconds since 1970.
+func kernelStamp(c []byte) (int64, bool) {
 	for len(c) >= unix.SizeofCmsghdr {
 		h, body, rest := controlMessage(c)
 		if h == nil {
