@@ -146,7 +146,7 @@ func contractStage(t *testing.T, p *Pipeline) func() stream.Stage {
 			x[y] += 2
 		}
 		rows.X, rows.Y, rows.Group = append(rows.X, x), append(rows.Y, y), append(rows.Group, i/10)
-		rows.Target = append(rows.Target, []float64{x[0] - x[1], x[2] + 0.5*x[3]})
+		rows.Target = append(rows.Target, []float64{x[0] - x[1], x[2] + 0.5*x[min(3, len(x)-1)]})
 	}
 	if p.Steps[0].Type.Regression {
 		rows.Y, rows.Classes = nil, nil

@@ -42,6 +42,9 @@ type TrainSettings struct {
 	Purity float64 // share of a window that must belong to the class of its newest sample, 0.5 to 1
 	Every  int     // use each n-th window only; 1 = all
 	Intent Intent  // how targets are made in a closed loop
+	// Newest takes the class of a window's newest sample, whatever else it covers, so that
+	// trials begin at their cue: for decoders that start anew there.
+	Newest bool
 }
 
 // Step is one stage of a pipeline.
@@ -120,7 +123,7 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 				return nil, err
 			}
 			p.Train = TrainSettings{
-				Purity: s.Float("purity"), Every: s.Int("every"),
+				Purity: s.Float("purity"), Every: s.Int("every"), Newest: s.Text("windows") == "newest",
 				Intent: Intent{s.Text("intent"), s.Texts("cursor"), s.Texts("goal"), s.Float("radius")},
 			}
 		case "targets", "aside":
@@ -190,6 +193,7 @@ var trainParams = []Param{
 	{Name: "cursor", Kind: Texts, Doc: "intent: channels with the position of the cursor"},
 	{Name: "goal", Kind: Texts, Doc: "intent: channels with the position of its target"},
 	{Name: "radius", Kind: Number, Default: 0.0, Max: 1e9, Doc: "intent: within this distance of the goal, in the unit of the positions, the person wants to rest"},
+	{Name: "windows", Kind: Text, Default: "pure", Choices: []string{"pure", "newest"}, Doc: "which windows belong to a class: those within one stretch (see purity), or all whose newest sample does, from the cue on"},
 }
 
 // Classes returns the names of the classes in the order of the labels.

@@ -24,6 +24,8 @@ type Trainer struct {
 	Recordings []TrainingRecording
 	// Progress, when set, is told what is going on and how far it is, 0 to 1.
 	Progress func(what string, done float64)
+
+	held map[int]bool // trials kept for calibration, by group; nil = none
 }
 
 // TrainingRecording is a recording to learn from.
@@ -75,13 +77,20 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 		m.Steps = append(m.Steps, p.Steps[i].canonical())
 	}
 	links := p.Build()
+	if err := t.holdOut(links, task); err != nil {
+		return nil, err
+	}
 	learned := false
 	for i, l := range links {
 		f, ok := l.Stage.(decoders.Fitter)
 		if !ok {
 			continue
 		}
-		rows, err := t.collect(ctx, links[:i], task, m, !learned)
+		_, calibrates := l.Stage.(decoders.Calibrator)
+		if c, ok := l.Stage.(decoders.Cued); ok && len(c.Cues()) > 0 && !p.Train.Newest {
+			return nil, &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("%s begins at a cue, so it must learn from windows that begin there: add train: {windows: newest}", l.Name)}
+		}
+		rows, err := t.collect(ctx, links[:i], task, m, !learned, calibrates)
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +108,10 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 		for _, c := range rows.Targets {
 			m.Targets = append(m.Targets, ModelChannel{c.Label, c.Unit})
 		}
+		learned = true
+		if calibrates {
+			continue // examples are those of the decoders
+		}
 		for k, c := range rows.Classes {
 			m.Examples[c] = 0
 			for _, y := range rows.Y {
@@ -107,7 +120,6 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 				}
 			}
 		}
-		learned = true
 	}
 	if !learned {
 		return nil, &FileError{Path: p.Path, Msg: "no stage of this pipeline learns, so there is nothing to train; bci run needs no model for it"}
@@ -115,8 +127,37 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	return m, nil
 }
 
+// holdOut chooses the trials that are kept from every stage but those that calibrate.
+func (t *Trainer) holdOut(links []stream.Link, task replay.Task) error {
+	share := 0.0
+	for _, l := range links {
+		if c, ok := l.Stage.(decoders.Calibrator); ok {
+			share = max(share, c.Holdout())
+		}
+	}
+	t.held = nil
+	if share == 0 || len(t.Pipeline.Targets) > 0 {
+		return nil
+	}
+	var groups, classes []int
+	for r, rec := range t.Recordings {
+		truth, err := replay.NewTruth(task, rec.Recording.Annotations(), rec.Recording.Header().Rate, rec.Recording.Len())
+		if err != nil {
+			return fmt.Errorf("%s: %w", rec.Name, err)
+		}
+		for i, c := range truth.Changes {
+			groups, classes = append(groups, r<<20+i+1), append(classes, c.Class)
+		}
+	}
+	t.held = map[int]bool{}
+	for i, h := range decoders.HoldOut(classes, share) {
+		t.held[groups[i]] = h
+	}
+	return nil
+}
+
 // collect streams every recording through the stages and gathers labelled rows.
-func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool) (*decoders.Rows, error) {
+func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first, held bool) (*decoders.Rows, error) {
 	p := t.Pipeline
 	if len(p.Targets) > 0 {
 		return t.collectTargets(ctx, links, m, first)
@@ -132,7 +173,7 @@ func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.
 	}
 	rows := &decoders.Rows{Classes: slices.DeleteFunc(slices.Clone(task.Classes), func(c string) bool { return c == noClass })}
 	for r, rec := range t.Recordings {
-		if err := t.play(ctx, links, task, m, first, r, rec, seconds, rows); err != nil {
+		if err := t.play(ctx, links, task, m, first, held, r, rec, seconds, rows); err != nil {
 			return nil, err
 		}
 	}
@@ -142,7 +183,7 @@ func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.
 	return rows, nil
 }
 
-func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first bool, r int, rec TrainingRecording, seconds float64, rows *decoders.Rows) error {
+func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first, held bool, r int, rec TrainingRecording, seconds float64, rows *decoders.Rows) error {
 	p := t.Pipeline
 	player := &replay.Player{Recordings: []recordings.Recording{rec.Recording}, From: rec.From, To: rec.To}
 	b, err := t.start(ctx, player, links, m, first && r == 0, rec.Name)
@@ -168,7 +209,12 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 			}
 			w := truth.WindowAt(end, seconds)
 			class := task.Classes[w.Class]
-			if w.Purity < p.Train.Purity || w.Last != w.Class || class == noClass || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
+			if p.Train.Newest {
+				class = task.Classes[w.Last]
+			} else if w.Purity < p.Train.Purity || w.Last != w.Class {
+				continue
+			}
+			if class == noClass || t.held != nil && t.held[r<<20+w.Stretch] != held || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
 				continue
 			}
 			rows.X = append(rows.X, dst.Column(nil, i))

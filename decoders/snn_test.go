@@ -246,7 +246,7 @@ func TestBPTTGolden(t *testing.T) {
 func TestBPTTDifferences(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	s := func(u float64) float64 { return 1 / (1 + math.Exp(-3*u)) }
-	for _, loss := range []string{LossMean, LossSteps, "regression"} {
+	for _, loss := range []string{LossMean, LossSteps, LossEach, "regression"} {
 		n := newSpikingNet(3, []int{4, 5}, 2, true)
 		n.spike, n.attached = s, true
 		n.deriv = func(u float64) float64 { return 3 * s(u) * (1 - s(u)) }

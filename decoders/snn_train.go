@@ -11,6 +11,7 @@ import (
 // Losses of a spiking classifier.
 const (
 	LossMean  = "mean"  // cross-entropy of the softmax of the outputs' mean over the sequence
+	LossEach  = "each"  // cross-entropy of the softmax of every step's output by itself, for a stopper that forgets
 	LossSteps = "steps" // cross-entropy of the softmax of the running sum at every step, so that early answers count (the default)
 )
 
@@ -24,7 +25,7 @@ type Training struct {
 	Attached  bool    // gradient flows through the reset
 	Beta      float64 // initial decay of hidden neurons per step; 0 = 0.9
 	ReadBeta  float64 // initial decay of the read-out; 0 = 0.9
-	Loss      string  // classification: "steps" (default) or "mean"
+	Loss      string  // classification: "steps" (default), "each" or "mean"
 	Epochs    int     // at most; 0 = 60
 	Batch     int     // sequences per step; 0 = 16
 	Rate      float64 // learning rate, cosine-annealed; 0 = 5e-3
@@ -77,8 +78,8 @@ func (s Training) withDefaults() (Training, error) {
 		return s, fmt.Errorf("spiking network: rate %v, decay %v, dropout %v; give a rate above 0 and below 1, a decay of at least 0, a dropout of 0 to 0.9", s.Rate, s.Decay, s.Dropout)
 	case s.Epochs < 1 || s.Batch < 1 || s.Patience < 1:
 		return s, fmt.Errorf("spiking network: epochs %d, batch %d, patience %d; each at least 1", s.Epochs, s.Batch, s.Patience)
-	case s.Loss != LossMean && s.Loss != LossSteps:
-		return s, fmt.Errorf("spiking network: loss %q; choose %s or %s", s.Loss, LossSteps, LossMean)
+	case s.Loss != LossMean && s.Loss != LossSteps && s.Loss != LossEach:
+		return s, fmt.Errorf("spiking network: loss %q; choose %s, %s or %s", s.Loss, LossSteps, LossEach, LossMean)
 	}
 	return s, nil
 }
@@ -263,6 +264,19 @@ func (n *spikingNet) loss(q *sequence, classes int, kind string, dO [][]float64)
 			}
 		}
 		return -math.Log(max(p[q.class], 1e-300))
+	}
+	if kind == LossEach {
+		loss := 0.0
+		for t := range steps {
+			temper(p, o.u[t+1], 1)
+			loss -= math.Log(max(p[q.class], 1e-300)) / float64(steps)
+			if dO != nil {
+				for j := range p {
+					dO[t][j] = (p[j] - indicator(j, q.class)) / float64(steps)
+				}
+			}
+		}
+		return loss
 	}
 	// the running mean at every step: what an accumulating stopper sees
 	sum, loss := make([]float64, o.n), 0.0
