@@ -29,7 +29,9 @@ type section struct {
 }
 
 // sections in the order of the document. Add a file and a row.
-var sections = []section{}
+var sections = []section{
+	{"lsl", "Lab Streaming Layer over the loopback, against liblsl (B6)", measureLSL},
+}
 
 // bench is what a section works with.
 type bench struct {
@@ -41,6 +43,9 @@ type bench struct {
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func main() {
+	if lslRole() {
+		return
+	}
 	python := flag.String("python", ".venv/peers/bin/python", "interpreter with the peers of cmd/bench-peers/requirements.txt")
 	document := flag.String("write", "BENCHMARKS.md", "document to write the sections into; empty = print only")
 	full := flag.Bool("full", false, "the long form of measurements that have one")

@@ -117,6 +117,7 @@ type connection struct {
 	wire  wire
 	clock deduction
 	buf   []byte // read, not yet decoded
+	blocking
 }
 
 var (
@@ -245,14 +246,21 @@ func (f *connection) need(limit int, parse func() error) error {
 	}
 }
 
-// read appends what has arrived to the buffer, which it enlarges when a sample
-// does not fit.
-func (f *connection) read() error {
+// room enlarges the buffer when it is full: a sample does not fit.
+func (f *connection) room() error {
 	if len(f.buf) == cap(f.buf) {
 		if cap(f.buf) >= 2*maxSample {
 			return fmt.Errorf("%w: a sample of more than %d bytes", errPeer, maxSample)
 		}
 		f.buf = append(make([]byte, 0, 2*cap(f.buf)), f.buf...)
+	}
+	return nil
+}
+
+// read appends what has arrived to the buffer.
+func (f *connection) read() error {
+	if err := f.room(); err != nil {
+		return err
 	}
 	n, err := f.conn.Read(f.buf[len(f.buf):cap(f.buf)])
 	f.buf = f.buf[:len(f.buf)+n]

@@ -17,7 +17,7 @@ import (
 // Inlet receives one stream in the sender's own values and stamps: what a recorder
 // needs. For a pipeline see Source.
 //
-//	TCP ─► decode ─► queue ─► Pull
+//	TCP ─► decode ─► queue ─► Pull        (see reception for who does what)
 //	UDP ─► clock probes ─► Clock, History
 //
 // When the sender goes away the inlet looks for a stream of the same source_id,
@@ -41,7 +41,9 @@ type Inlet struct {
 	stats    InletStats
 	lastSeen stream.Time
 
-	// Owned by the receiving goroutine.
+	reception reception
+
+	// Owned by whoever holds the reception.
 	packed    []byte
 	began     bool
 	stamp     float64     // of the newest sample
@@ -123,6 +125,7 @@ func OpenInlet(ctx context.Context, s Stream, o InletOptions) (*Inlet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lsl: %w", err)
 	}
+	in.reception.init()
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	in.lastSeen = in.clock.Now()
 	in.state, in.peer = "connected", f.at.data.String()
@@ -221,10 +224,8 @@ func (in *Inlet) Close() error {
 func (in *Inlet) run(f *connection) {
 	defer in.done.Done()
 	for {
-		stop := context.AfterFunc(in.ctx, func() { f.conn.Close() })
-		err := in.receive(f)
-		stop()
-		f.conn.Close()
+		err := in.attend(f)
+		hangUp(f.conn)
 		if in.ctx.Err() != nil {
 			return
 		}
@@ -241,30 +242,6 @@ func (in *Inlet) run(f *connection) {
 		in.mu.Lock()
 		in.state, in.peer = "connected", f.at.data.String()
 		in.stats.Restarts++
-		in.mu.Unlock()
-	}
-}
-
-// receive decodes until the connection fails.
-func (in *Inlet) receive(f *connection) error {
-	at := in.clock.Now()
-	for {
-		n, err := in.decode(f, at)
-		if n > 0 {
-			in.queue.signal()
-		}
-		if err != nil {
-			return err
-		}
-		had := len(f.buf)
-		if err := f.read(); err != nil {
-			return err
-		}
-		at = in.clock.Now()
-		in.awake(at)
-		in.mu.Lock()
-		in.stats.Bytes += int64(len(f.buf) - had)
-		in.lastSeen = at
 		in.mu.Unlock()
 	}
 }
@@ -482,11 +459,13 @@ func (in *Inlet) recover(cause error) (*connection, error) {
 				in.mu.Lock()
 				in.stream = *next
 				in.mu.Unlock()
+				in.reception.Lock()
 				in.pause = time.Since(started).Seconds()
 				if in.clock != (stream.Wall{}) {
 					in.pause = float64(in.clock.Now()-begun) / 1e9
 				}
 				in.restarted = true
+				in.reception.Unlock()
 				if in.prober != nil {
 					if next.UID != s.UID {
 						in.prober.move(f.at.service)

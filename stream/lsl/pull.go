@@ -66,10 +66,9 @@ func (in *Inlet) Pull(ctx context.Context, b *Batch, most int) error {
 		if ended != nil {
 			return fmt.Errorf("lsl: %w", ended)
 		}
-		select {
-		case <-q.wake:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
+		in.await(ctx)
 	}
 }

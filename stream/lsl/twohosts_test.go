@@ -162,13 +162,14 @@ func (w *twoHosts) run(t *testing.T, rate, seconds float64) (all []simulated, ev
 	in.prober = newProber(ctx, &c, w, netip.MustParseAddrPort("192.0.2.9:16572"), in.stepped, func(netip.AddrPort) (net.Conn, error) {
 		return &probes{w: w, replies: make(chan []byte, 64)}, nil
 	})
+	in.reception.init()
 	ourEnd, theirEnd := net.Pipe()
 	in.done.Add(2)
 	go in.watch()
 	go func() {
 		defer in.done.Done()
 		f := &connection{conn: ourEnd, wire: wire{format: Double64, channels: 1, version: 110}, clock: deduction{rate: rate}, buf: make([]byte, 0, 1<<16)}
-		_ = in.receive(f)
+		_ = in.attend(f)
 		in.queue.end(ErrLost)
 	}()
 	if _, err := in.WaitClock(ctx); err != nil {

@@ -1,12 +1,12 @@
 /* A liblsl outlet or inlet for the latency benchmark.
  *
- *   bench LIBRARY outlet NAME CHANNELS RATE SAMPLES CONSUMERS   RATE 0 = as fast as it goes
- *   bench LIBRARY inlet  NAME SAMPLES SECONDS
+ *   client LIBRARY outlet NAME CHANNELS RATE SAMPLES CONSUMERS   RATE 0 = as fast as it goes
+ *   client LIBRARY inlet  NAME SAMPLES SECONDS
  *
  * The outlet stamps every sample with the clock at the push and numbers it in
  * channel 0; a last sample numbered -1 ends the run. The inlet's latency is the
  * clock at the return of the pull minus the stamp. One line of JSON comes out.
- * Build: cc -O2 bench.c -ldl -lm -o bench
+ * Build: cc -O2 lsl.c -ldl -lm -o client
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
