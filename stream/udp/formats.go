@@ -99,6 +99,12 @@ func Formats() []FormatType {
 			},
 		},
 		{
+			Name: "cyton", Doc: "OpenBCI WiFi shield: Cyton, and Cyton with Daisy", Example: "format=cyton&rate=1000", Carrier: UDP | TCP,
+			Params: cytonParams, New: newCyton, Like: likeCyton, URL: "rate=125&daisy=odd-first", SimulatorURL: "daisy=odd-first",
+			Encoder: newCytonEncoder, EncoderParams: cytonEncoderParams,
+			Device: func() stream.Header { return device("OpenBCI", 125, 16, "ch", "uV", "EEG") },
+		},
+		{
 			Name: "raw", Doc: "bare numbers; the URL says type, byte order, layout, counter, stamp, scale", Example: "format=raw&sample=f32&count=8&rate=250&unit=uV", Carrier: UDP | TCP,
 			Params: rawParams, New: newRaw, URL: "sample=i16&order=big&layout=rows&count=8&rate=250&counter=u32&stamp=us64&clock=unix&columns=10&skip=3&trailing=2&bit=0.5&unit=uV",
 			Encoder: newRawEncoder, EncoderParams: rawEncoderParams, Sink: true,
