@@ -105,6 +105,31 @@ func Formats() []FormatType {
 			Device: func() stream.Header { return device("OpenBCI", 125, 16, "ch", "uV", "EEG") },
 		},
 		{
+			Name: "galea", Doc: "OpenBCI Galea", Example: "format=galea&gain=24", Carrier: UDP, Port: 2390,
+			Params: galeaParams, New: newGalea, Like: likeGalea, URL: "gain=12", SimulatorURL: "gain=12",
+			Encoder: newGaleaEncoder, EncoderParams: galeaEncoderParams,
+			Device: func() stream.Header { return device("Galea", 250, 24, "ch", "uV", "EXG") },
+		},
+		{
+			Name: "emotibit", Doc: "EmotiBit: lines of one sensor each", Example: "format=emotibit&data=PG&rate=25", Carrier: UDP,
+			Params: emotiBitParams, New: newEmotiBit, Like: likeEmotiBit, URL: "data=AX,AY,AZ&rate=25",
+			Encoder: newEmotiBitEncoder, EncoderParams: emotiBitEncoderParams,
+			Device: func() stream.Header {
+				h := device("EmotiBit", 25, 3, "", "", "AUX")
+				h.MaxLen = 5
+				for i, l := range []string{"AX", "AY", "AZ"} {
+					h.Channels[i].Label = l
+				}
+				return h
+			},
+		},
+		{
+			Name: "bci2000", Doc: "BCI2000's AppConnector: lines of states and signals", Example: "format=bci2000&states=CursorPosX,CursorPosY", Carrier: UDP,
+			Params: bci2000Params, New: newBCI2000, Like: likeBCI2000, URL: "rate=25",
+			Encoder: newBCI2000Encoder, EncoderParams: bci2000EncoderParams, Sink: true,
+			Device: func() stream.Header { return device("BCI2000", 25, 4, "State", "", "state") },
+		},
+		{
 			Name: "raw", Doc: "bare numbers; the URL says type, byte order, layout, counter, stamp, scale", Example: "format=raw&sample=f32&count=8&rate=250&unit=uV", Carrier: UDP | TCP,
 			Params: rawParams, New: newRaw, URL: "sample=i16&order=big&layout=rows&count=8&rate=250&counter=u32&stamp=us64&clock=unix&columns=10&skip=3&trailing=2&bit=0.5&unit=uV",
 			Encoder: newRawEncoder, EncoderParams: rawEncoderParams, Sink: true,
