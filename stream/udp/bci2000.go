@@ -36,18 +36,23 @@ var bci2000Params = append([]Param{
 	{Name: "states", Doc: "names to read, separated by commas", Default: "all that come"},
 }, statedParams...)
 
+// states reads a list of names; the comma of "Signal(1,1)" cuts nothing.
+func (p *Parameters) states() (names []string) {
+	for _, s := range p.List("states") {
+		if n := len(names); n > 0 && strings.Contains(names[n-1], "(") && !strings.Contains(names[n-1], ")") {
+			names[n-1] += "," + s
+		} else {
+			names = append(names, s)
+		}
+	}
+	return names
+}
+
 func newBCI2000(p *Parameters) (Format, error) {
 	f := new(bci2000)
 	f.name = "bci2000"
 	f.stated = p.stated("BCI2000", "", "state")
-	// "Signal(1,1)" holds a comma: parts without a closing bracket are joined again.
-	for _, s := range p.List("states") {
-		if n := len(f.names); n > 0 && strings.Contains(f.names[n-1], "(") && !strings.Contains(f.names[n-1], ")") {
-			f.names[n-1] += "," + s
-		} else {
-			f.names = append(f.names, s)
-		}
-	}
+	f.names = p.states()
 	if f.names != nil && p.err == nil {
 		return f, f.learnt()
 	}
@@ -232,15 +237,11 @@ type bci2000Encoder struct {
 
 var bci2000EncoderParams = []Param{
 	{Name: "per", Doc: "what a datagram holds: line or block", Default: "line"},
-	{Name: "states", Doc: "names to send the channels as, separated by ;", Default: "the labels"},
+	{Name: "states", Doc: "names to send the channels as, separated by commas", Default: "the labels"},
 }
 
 func newBCI2000Encoder(p *Parameters) (Encoder, error) {
-	e := &bci2000Encoder{block: p.Choice("per", "line", "block") == "block"}
-	if s := p.Text("states", ""); s != "" {
-		e.names = strings.Split(s, ";")
-	}
-	return e, nil
+	return &bci2000Encoder{block: p.Choice("per", "line", "block") == "block", names: p.states()}, nil
 }
 
 func (e *bci2000Encoder) Open(in stream.Header) error {

@@ -88,7 +88,7 @@ func TestEmotiBitGolden(t *testing.T) {
 		"1,2,1025,PG,1,100,1":             "data in the line (got 1025, want 1024)",
 		"1,2,0,PG,1,100,":                 "data in the line (got 0",
 		"1,65536,1,PG,1,100,1":            "not below its modulus",
-		"1,2,1,PG,1,100,1\n1,3,1,PG,1,x,": "byte 17", // the second line
+		"1,2,1,PG,1,100,1\n1,3,1,PG,1,x,": "byte 30", // in the second line
 	} {
 		refuse(t, "emotibit", "data=PG&rate=25", good, []byte(line), want)
 	}
@@ -118,7 +118,7 @@ func TestBCI2000Golden(t *testing.T) {
 	}
 	refuse(t, "bci2000", "states=A", good, []byte("A 1\nA 2\n"), "irregular")
 
-	e, err := NewEncoder("bci2000", query(t, "states=CursorPosX;Signal(1,1)"))
+	e, err := NewEncoder("bci2000", query(t, "states=CursorPosX,Signal(1,1)"))
 	if err != nil {
 		t.Fatal(err)
 	}
