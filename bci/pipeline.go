@@ -41,6 +41,7 @@ type Label struct{ Marker, Class string }
 type TrainSettings struct {
 	Purity float64 // share of a window that must belong to the class of its newest sample, 0.5 to 1
 	Every  int     // use each n-th window only; 1 = all
+	At     float64 // s; learn from, and judge, the one window per marker that ends this long after it; 0 = all windows inside
 	Intent Intent  // how targets are made in a closed loop
 	// Newest takes the class of a window's newest sample, whatever else it covers, so that
 	// trials begin at their cue: for decoders that start anew there.
@@ -123,7 +124,7 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 				return nil, err
 			}
 			p.Train = TrainSettings{
-				Purity: s.Float("purity"), Every: s.Int("every"), Newest: s.Text("windows") == "newest",
+				Purity: s.Float("purity"), Every: s.Int("every"), At: s.Float("at"), Newest: s.Text("windows") == "newest",
 				Intent: Intent{s.Text("intent"), s.Texts("cursor"), s.Texts("goal"), s.Float("radius")},
 			}
 		case "targets", "aside":
@@ -189,6 +190,7 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 var trainParams = []Param{
 	{Name: "purity", Kind: Number, Default: 1.0, Min: 0.5, Max: 1, Doc: "learn from windows of which at least this share belongs to the class of their newest sample"},
 	{Name: "every", Kind: Integer, Default: 1.0, Min: 1, Max: 1000, Doc: "learn from each n-th window only"},
+	{Name: "at", Kind: Number, Unit: "s", Default: 0.0, Max: 3600, Doc: "learn from, and judge, the one window per marker that ends this long after it, for responses to events; 0 = all windows inside a labelled stretch"},
 	{Name: "intent", Kind: Text, Default: IntentNone, Choices: []string{IntentNone, IntentDirection, IntentRefit}, Doc: "targets of a closed loop: as recorded, the direction from cursor to goal, or the recorded velocity turned towards the goal"},
 	{Name: "cursor", Kind: Texts, Doc: "intent: channels with the position of the cursor"},
 	{Name: "goal", Kind: Texts, Doc: "intent: channels with the position of its target"},

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -97,7 +96,7 @@ func openFile(a Address, s *Settings) (*Input, error) {
 	case err != nil:
 	case s.Bool("partial"):
 		r, err = recordings.OpenPartial(a.Place)
-	case kind == recordings.FormatXDF || kind == "" && strings.EqualFold(filepath.Ext(a.Place), ".csv"):
+	case kind == recordings.FormatXDF || kind == "" && strings.HasSuffix(strings.TrimSuffix(strings.ToLower(a.Place), ".gz"), ".csv"):
 		r, err = xdf.OpenAny(a.Place, s.Text("stream"))
 	default:
 		r, err = recordings.Open(a.Place)

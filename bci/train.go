@@ -178,6 +178,9 @@ func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.
 		}
 	}
 	if len(rows.X) == 0 {
+		if p.Train.At > 0 {
+			return nil, fmt.Errorf("no window ends within half a hop of %g s after a labelled marker; check at:, the hop, and labels: in %s against the annotations (bci inspect lists them)", p.Train.At, p.Path)
+		}
 		return nil, fmt.Errorf("no window of %g s lies within one labelled stretch (purity %g) of the recordings; check labels: in %s against the annotations (bci inspect lists them)", seconds, p.Train.Purity, p.Path)
 	}
 	return rows, nil
@@ -195,6 +198,12 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 		return fmt.Errorf("%s: %w", rec.Name, err)
 	}
 	rows.Header = b.out
+	var locked *lockedWindows
+	if p.Train.At > 0 {
+		if locked, err = newLockedWindows(p, rec.Recording.Annotations(), b.out.Rate); err != nil {
+			return err
+		}
+	}
 	for n := 0; ; n++ {
 		if err := b.read(ctx); errors.Is(err, io.EOF) {
 			break
@@ -206,6 +215,14 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 			end := dst.T0.Seconds()
 			if i > 0 {
 				end += float64(i) / b.out.Rate
+			}
+			if locked != nil {
+				for e := range locked.at(end) {
+					rows.X = append(rows.X, dst.Column(nil, i))
+					rows.Y = append(rows.Y, slices.Index(rows.Classes, e.class))
+					rows.Group = append(rows.Group, r<<20+locked.group(e, seconds))
+				}
+				continue
 			}
 			w := truth.WindowAt(end, seconds)
 			class := task.Classes[w.Class]

@@ -2,12 +2,14 @@ package recordings
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -108,7 +110,13 @@ func OpenCSV(path string) (Recording, error) {
 	if st, err := f.Stat(); err == nil && st.Size() > maxCSV {
 		return nil, fmt.Errorf("%s: %d bytes of CSV do not fit into memory; the limit is %d", path, st.Size(), maxCSV)
 	}
-	return readCSV(path, io.LimitReader(f, maxCSV))
+	var in io.Reader = f
+	if strings.EqualFold(filepath.Ext(path), ".gz") {
+		if in, err = gzip.NewReader(f); err != nil {
+			return nil, fmt.Errorf("%s: starts not like gzip (%v); copy or download it again", path, err)
+		}
+	}
+	return readCSV(path, io.LimitReader(in, maxCSV))
 }
 
 var (
@@ -129,7 +137,7 @@ func readCSV(path string, in io.Reader) (*Memory, error) {
 	}
 	names = slices.Clone(names)
 	switch strings.ToLower(strings.TrimSpace(names[0])) {
-	case csvTime, "time", "timestamp", "t":
+	case csvTime, "time", "timestamp", "timestamps", "t":
 	default:
 		return nil, fail("the first column is %q; expected %s, time, timestamp or t, in seconds", names[0], csvTime)
 	}
@@ -195,6 +203,7 @@ func readCSV(path string, in io.Reader) (*Memory, error) {
 		}
 		m.Notes = append(m.Notes, a)
 	}
+	m.zeroIsNothing(len(times))
 	if err := m.Stream.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -227,8 +236,9 @@ func (m *Memory) time(times []float64) {
 		}
 	}
 	rate := float64(n) / sum
-	// Times are rounded: a rate that is whole but for that is meant whole.
-	if whole := math.Round(rate); whole > 0 && math.Abs(rate-whole) < 1e-6*whole {
+	// Times are rounded, to a millisecond at worst: a rate that is whole but for that is
+	// meant whole.
+	if whole := math.Round(rate); whole > 0 && math.Abs(rate-whole) < max(1e-6, min(1e-4, 2e-3/sum))*whole {
 		rate = whole
 	}
 	m.Stream.Rate = rate

@@ -46,6 +46,16 @@ func openEEGLAB(path string, file io.ReaderAt, size int64, c io.Closer) (Recordi
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	r.vars = vars
+	if vars["EEG"] == nil && vars["nbchan"] == nil {
+		m, err := openMatArray(path, vars)
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			c.Close() // everything is in memory
+			return m, nil
+		}
+	}
 	if eeg := vars["EEG"]; eeg != nil && eeg.count > 0 {
 		r.vars = make(map[string]*matValue)
 		for _, name := range eeg.fields {

@@ -20,6 +20,8 @@ type runReport struct {
 
 	Kinematics *replay.KinematicReport `json:"kinematics,omitempty"` // when target values are decoded and known
 
+	Locked *bci.Locked `json:"locked,omitempty"` // windows that belong to markers (train: {at: …})
+
 	DetectionLatency *float64         `json:"detection_latency_s"` // median; null when nothing was detected
 	LatencyDetail    *replay.Latency  `json:"detection_latency_detail,omitempty"`
 	EngineLatency    bci.Spread       `json:"engine_latency_us"`
@@ -83,6 +85,17 @@ func (r *runReport) print(w io.Writer) {
 	}
 	if k := r.Kinematics; k != nil {
 		printKinematics(line, w, k)
+	}
+	if l := r.Locked; l != nil {
+		fmt.Fprintf(w, "\nOnce per marker (the window that ends %g s after it)\n", l.At)
+		line("accuracy", "%d of %d = %.3f   95%% interval %.3f to %.3f; always the commonest class: %.3f", l.Correct, l.Events, l.Accuracy, l.Low95, l.High95, l.Majority)
+		line("balanced accuracy", "%.3f   chance %.3f", l.Balanced, 1/float64(len(l.Classes)))
+		if l.AUC >= 0 {
+			line("area under the ROC", "%.3f   95%% interval %.3f to %.3f; chance 0.5", l.AUC, l.AUCLow95, l.AUCHigh95)
+		}
+		if l.Unjudged > 0 {
+			line("markers not judged", "%d: their window is not whole", l.Unjudged)
+		}
 	}
 	fmt.Fprintf(w, "\nEngine\n")
 	spread := func(s bci.Spread) string {

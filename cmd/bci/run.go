@@ -117,6 +117,10 @@ func (r *runner) runInput(ctx context.Context, p *bci.Pipeline, m *bci.Model, in
 	if err != nil || judge.Decisions().Len() == 0 {
 		return report, err
 	}
+	if p.Train.At > 0 {
+		report.Locked, err = bci.JudgeLocked(p, in.Recording.Annotations(), judge.Decisions())
+		return report, err
+	}
 	score, err := judged(p, in.Recording, engine, judge.Decisions())
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func Convert(in, out string, o ConvertOptions) (*ConvertReport, error) {
 // stream, as RecordingOptions.Stream does), CSV by its ending, all others by
 // recordings.Open.
 func OpenAny(path, want string) (recordings.Recording, error) {
-	if strings.EqualFold(filepath.Ext(path), ".csv") {
+	if strings.HasSuffix(strings.TrimSuffix(strings.ToLower(path), ".gz"), ".csv") {
 		return recordings.OpenCSV(path)
 	}
 	if format, err := recordings.Detect(path); err == nil && format == recordings.FormatXDF {
