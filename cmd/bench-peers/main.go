@@ -31,6 +31,7 @@ type section struct {
 // sections in the order of the document. Add a file and a row.
 var sections = []section{
 	{"lsl", "Lab Streaming Layer over the loopback, against liblsl (B6)", measureLSL},
+	{"signal", "filters and features against SciPy, NumPy and MNE", signalBench},
 }
 
 // bench is what a section works with.
@@ -43,7 +44,7 @@ type bench struct {
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func main() {
-	if lslRole() {
+	if lslRole() || signalRole() {
 		return
 	}
 	python := flag.String("python", ".venv/peers/bin/python", "interpreter with the peers of cmd/bench-peers/requirements.txt")
