@@ -8,6 +8,50 @@ import (
 // spikingStages: spiking networks, confidence and stopping rules.
 var spikingStages = []StageType{
 	{
+		Name: "snn", Doc: "spiking network, trained by surrogate gradients: probabilities, or values of targets (learned)", Input: "features",
+		Example: "snn: {sizes: [64], recurrent: true, epochs: 60, exit: confidence, refractory: 1, max: 4}",
+		Params: append([]Param{
+			{Name: "sizes", Kind: Numbers, Default: []float64{64}, Min: 1, Max: 4096, Doc: "neurons of each hidden layer"},
+			{Name: "recurrent", Kind: Truth, Default: false, Doc: "hidden layers feed back on themselves"},
+			{Name: "encoder", Kind: Text, Default: decoders.EncodeDirect, Choices: []string{decoders.EncodeDirect, decoders.EncodeDelta, decoders.EncodeStep, decoders.EncodeThreshold}, Doc: "how rows become currents or spikes"},
+			{Name: "step", Kind: Number, Unit: "sd", Default: 0.5, Min: 1e-6, Max: 1e6, Doc: "of the encoder, in standard deviations of the row"},
+			{Name: "steps", Kind: Integer, Default: 1.0, Min: 1, Max: 64, Doc: "network steps per column"},
+			{Name: "surrogate", Kind: Text, Default: decoders.SurrogateFastSigmoid, Choices: []string{decoders.SurrogateFastSigmoid, decoders.SurrogateATan}, Doc: "derivative that stands in for that of a spike"},
+			{Name: "slope", Kind: Number, Default: 0.0, Max: 1e6, Doc: "of the surrogate; 0 = 10 for fast-sigmoid, 2 for atan"},
+			{Name: "attached", Kind: Truth, Default: false, Doc: "gradient also flows through the reset"},
+			{Name: "beta", Kind: Number, Default: 0.9, Min: 0.001, Max: 0.9999, Doc: "first decay per step of the neurons, which learn their own"},
+			{Name: "read-beta", Kind: Number, Default: 0.9, Min: 0.001, Max: 0.9999, Doc: "first decay per step of the read-out"},
+			{Name: "loss", Kind: Text, Default: decoders.LossSteps, Choices: []string{decoders.LossSteps, decoders.LossEach, decoders.LossMean}, Doc: "of classes: the running mean at every step, every step by itself, or the mean over the trial"},
+			{Name: "epochs", Kind: Integer, Default: 60.0, Min: 1, Max: 100000, Doc: "at most"},
+			{Name: "batch", Kind: Integer, Default: 16.0, Min: 1, Max: 10000, Doc: "trials per step of the optimiser"},
+			{Name: "rate", Kind: Number, Default: 5e-3, Min: 1e-9, Max: 0.99, Doc: "learning rate at the start; falls like a cosine"},
+			{Name: "decay", Kind: Number, Default: 1e-4, Min: 1e-12, Max: 1, Doc: "weight decay"},
+			{Name: "dropout", Kind: Number, Default: 0.0, Max: 0.9, Doc: "share of hidden neurons silenced per trial while training"},
+			{Name: "patience", Kind: Integer, Default: 12.0, Min: 1, Max: 100000, Doc: "epochs without improvement on a fifth of the trials, after which training ends"},
+			{Name: "seed", Kind: Integer, Default: 1.0, Max: 1e9, Doc: "of weights, order and dropout"},
+			{Name: "saturate", Kind: Number, Default: 3.0, Min: -1, Max: 1e6, Doc: "rows are clipped at this many standard deviations; negative = never"},
+			{Name: "logits", Kind: Truth, Default: false, Doc: "put out the read-out itself, for a stop stage that accumulates"},
+			{Name: "exit", Kind: Text, Default: "none", Choices: append([]string{"none"}, decoders.StopRules...), Doc: "stopping rule that ends a trial early and saves the steps that are left; the settings below are its own"},
+		}, stopParams...),
+		New: func(s *Settings) stream.Stage {
+			k := &decoders.SNN{
+				Training: decoders.Training{
+					Recurrent: s.Bool("recurrent"), Surrogate: s.Text("surrogate"), Slope: s.Float("slope"), Attached: s.Bool("attached"),
+					Beta: s.Float("beta"), ReadBeta: s.Float("read-beta"), Loss: s.Text("loss"), Epochs: s.Int("epochs"), Batch: s.Int("batch"),
+					Rate: s.Float("rate"), Decay: s.Float("decay"), Dropout: s.Float("dropout"), Patience: s.Int("patience"), Seed: uint64(s.Int("seed")),
+				},
+				Encoder: s.Text("encoder"), Step: s.Float("step"), Steps: s.Int("steps"), Saturate: s.Float("saturate"), Logits: s.Bool("logits"), Cue: s.Texts("cue"),
+			}
+			for _, n := range s.Floats("sizes") {
+				k.Sizes = append(k.Sizes, int(n))
+			}
+			if s.Text("exit") != "none" {
+				k.Exit = stopOf(s, "exit")
+			}
+			return k
+		},
+	},
+	{
 		Name: "stop", Doc: "ends a trial when the decoder is sure enough (learned on held-out trials)", Input: "probabilities",
 		Example: "stop: {rule: confidence, tau: 1, refractory: 1, max: 4}",
 		Params: append([]Param{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"neurostream/stream"
@@ -20,6 +21,12 @@ import (
 // without groups are one sequence per 50 rows. A column with an unusable row is taken
 // as all zeros (the training mean), and its outputs are marked.
 //
+// With Cue, markers of these labels clear the state, as a trial's beginning did in
+// training; name the cues of all classes alike. With Exit, a stopping rule ends each trial
+// as soon as the read-out is sure, calibrated on trials that Fit keeps from the training;
+// the output is that of [Stop], and the steps between the answer and the next cue (or the
+// end of the refractory time) are not computed at all: see Work.
+//
 // Cost per column: one addition per spike and target neuron, 64·n for the first layer
 // on direct currents.
 type SNN struct {
@@ -30,6 +37,8 @@ type SNN struct {
 	Logits   bool    // put out the read-out instead of probabilities
 	Raw      bool    // rows are centred and scaled already; default: z-score with the training rows
 	Saturate float64 // clip z-scores at ± this; 0 = 3, negative = never; ignored when Raw
+	Cue      []string
+	Exit     *Stop // nil = every step is computed; its Cue is that of the network
 
 	model *snnFile
 	c     conditioning
@@ -38,9 +47,19 @@ type SNN struct {
 	limit float64
 
 	raw, x, cur, o, y []float64
+
+	core              stopCore // the exit, or only the cues
+	asleep            bool     // the last column was not computed
+	computed, skipped int64    // network steps
 }
 
-var _ Fitter = (*SNN)(nil)
+var (
+	_ Fitter = (*SNN)(nil)
+	_ Cued   = (*SNN)(nil)
+)
+
+// Cues implements Cued.
+func (k *SNN) Cues() []string { return k.Cue }
 
 type snnFile struct {
 	Format int    `json:"format"`
@@ -51,10 +70,91 @@ type snnFile struct {
 	Step    float64         `json:"step"`
 	Steps   int             `json:"steps"`
 	Network json.RawMessage `json:"network"`
+	Exit    *stopFile       `json:"exit,omitempty"`
 }
 
 // Fit trains the network; progress counts epochs.
 func (k *SNN) Fit(ctx context.Context, rows *Rows, progress func(done, total int)) error {
+	if k.Exit == nil {
+		return k.fit(ctx, rows, progress)
+	}
+	k.Exit.Cue = k.Cue
+	set, err := k.Exit.settings(rows.Header.Rate)
+	if err != nil {
+		return err
+	}
+	if _, err := checkLabelled(rows); err != nil {
+		return err
+	}
+	if rows.Group == nil {
+		return errors.New("the training windows are not grouped into trials, so none can be kept to calibrate the exit on")
+	}
+	var first, classes []int // of every trial
+	for i := range rows.X {
+		if i == 0 || rows.Group[i] != rows.Group[i-1] {
+			first, classes = append(first, i), append(classes, rows.Y[i])
+		}
+	}
+	learn, kept := *rows, k.model
+	learn.X, learn.Y, learn.Group = nil, nil, nil
+	var held [][2]int
+	for t, h := range HoldOut(classes, k.Exit.Holdout()) {
+		from, to := first[t], len(rows.X)
+		if t+1 < len(first) {
+			to = first[t+1]
+		}
+		if h {
+			held = append(held, [2]int{from, to})
+			continue
+		}
+		learn.X, learn.Y, learn.Group = append(learn.X, rows.X[from:to]...), append(learn.Y, rows.Y[from:to]...), append(learn.Group, rows.Group[from:to]...)
+	}
+	if err := k.fit(ctx, &learn, progress); err != nil {
+		return err
+	}
+	k.model.Exit, err = k.fitExit(rows, held, set)
+	if err != nil {
+		k.model = kept
+	}
+	return err
+}
+
+// fitExit calibrates the exit on held-out trials, rows from to to-1 each.
+func (k *SNN) fitExit(rows *Rows, held [][2]int, set StopSettings) (*stopFile, error) {
+	m := k.model
+	net, err := ReadNetwork(m.Network)
+	if err != nil {
+		return nil, err
+	}
+	enc, err := newEncoder(m.Encoder, m.Step, len(m.Rows))
+	if err != nil {
+		return nil, err
+	}
+	limit, err := saturation(k.Saturate)
+	if err != nil {
+		return nil, err
+	}
+	x, cur := make([]float64, len(m.Rows)), make([]float64, len(m.Rows))
+	var traces []Trace
+	for _, h := range held {
+		net.Reset()
+		enc.reset()
+		t := Trace{Class: rows.Y[h[0]]}
+		for i := h[0]; i < h[1]; i++ {
+			m.features(x, rows.X[i], limit)
+			enc.encode(cur, x)
+			o := make([]float64, len(m.Output))
+			for range m.Steps {
+				net.Step(o, cur)
+			}
+			t.Out = append(t.Out, o)
+		}
+		traces = append(traces, t)
+	}
+	return k.Exit.calibrate(traces, set, rows)
+}
+
+func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int)) error {
 	limit, err := saturation(k.Saturate)
 	if err != nil {
 		return err
@@ -198,6 +298,14 @@ func (m *snnFile) check() error {
 	if len(m.Classes) > 0 && len(m.Classes) != len(m.Output) {
 		return errors.New("the model's classes and outputs differ")
 	}
+	if m.Exit != nil {
+		if err := m.Exit.check(); err != nil {
+			return fmt.Errorf("exit: %w", err)
+		}
+		if !slices.Equal(m.Exit.Classes, m.Classes) {
+			return errors.New("the model's exit knows other classes than its network")
+		}
+	}
 	_, err = newEncoder(m.Encoder, m.Step, len(m.Rows))
 	return err
 }
@@ -226,11 +334,29 @@ func (k *SNN) Open(in stream.Header) (stream.Header, error) {
 		return stream.Header{}, err
 	}
 	k.raw, k.x, k.cur, k.o, k.y = make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, d), make([]float64, d)
+	k.core, k.computed, k.skipped = stopCore{}, 0, 0
 	out := in
+	if k.Exit != nil {
+		m := k.model.Exit
+		if m == nil {
+			return stream.Header{}, errors.New("the model was trained without an exit: train again")
+		}
+		if math.Abs(in.Rate-m.Rate) > 1e-6*m.Rate {
+			return stream.Header{}, fmt.Errorf("the exit was calibrated at %g steps a second, this stream has %g: train on this pipeline", m.Rate, in.Rate)
+		}
+		k.Exit.Cue = k.Cue
+		if err := k.core.open(k.Exit, &m.Stop, in.Rate, m.Classes); err != nil {
+			return stream.Header{}, err
+		}
+		k.y = make([]float64, d+4)
+		out.Channels = stopChannels(m.Classes)
+		return out, nil
+	}
+	k.core.labels = k.Cue
 	out.Channels = slices.Clone(k.c.Output)
 	if k.Logits && k.model.Classes != nil {
 		for i := range out.Channels {
-			out.Channels[i].Type = "logit"
+			out.Channels[i].Type = TypeLogit
 		}
 	}
 	return out, nil
@@ -243,10 +369,23 @@ func (k *SNN) Network() *Network { return k.net }
 // decoded one by one.
 func (k *SNN) Reset() {
 	if k.net != nil {
-		k.net.Reset()
-		k.enc.reset()
+		k.begin()
+		if k.core.s != nil {
+			k.core.reset()
+		}
 	}
 }
+
+// begin clears the network's state.
+func (k *SNN) begin() {
+	k.net.Reset()
+	k.enc.reset()
+	k.asleep = false
+}
+
+// Work returns how many network steps were computed and how many an exit has saved since
+// Open.
+func (k *SNN) Work() (computed, skipped int64) { return k.computed, k.skipped }
 
 // Process steps the network once (or Steps times) per column.
 func (k *SNN) Process(dst, src *stream.Chunk) {
@@ -256,7 +395,28 @@ func (k *SNN) Process(dst, src *stream.Chunk) {
 		k.Reset()
 	}
 	probability := k.model.Classes != nil && !k.Logits
+	mark, steps := 0, int64(k.model.Steps)
 	for i := range src.Len {
+		for ; mark < len(src.Markers) && src.Markers[mark].Column <= i; mark++ {
+			if k.core.isCue(src.Markers[mark].Label) {
+				k.begin()
+				if k.core.s != nil {
+					k.core.reset()
+					k.core.waiting = false
+				}
+			}
+		}
+		if k.core.s != nil && !k.core.wakes() { // answered, or no cue yet: nothing to compute
+			k.core.step(k.y, nil)
+			dst.SetColumn(i, k.y)
+			k.skipped += steps
+			k.asleep = true
+			continue
+		}
+		if k.asleep {
+			k.begin()
+		}
+		k.computed += steps
 		src.Column(k.raw, i)
 		ok := k.c.features(k.x, k.raw, k.limit) && !columnMarked(src, i)
 		if ok {
@@ -266,6 +426,16 @@ func (k *SNN) Process(dst, src *stream.Chunk) {
 		}
 		for range k.model.Steps {
 			k.net.Step(k.o, k.cur)
+		}
+		if k.core.s != nil {
+			o := k.o
+			if !ok {
+				o = nil
+				markColumn(dst, i)
+			}
+			k.core.step(k.y, o)
+			dst.SetColumn(i, k.y)
+			continue
 		}
 		y := k.o
 		if probability {
@@ -289,6 +459,10 @@ func (k *SNN) Snapshot(dst []byte) []byte {
 	w := stream.StateWriter{Buf: dst}
 	k.enc.snapshot(&w)
 	k.net.snapshot(&w)
+	if k.core.s != nil {
+		k.core.snapshot(&w)
+		w.Bool(k.asleep)
+	}
 	return w.Buf
 }
 
@@ -297,6 +471,10 @@ func (k *SNN) Restore(state []byte) error {
 	r := stream.StateReader{Buf: state}
 	k.enc.restore(&r)
 	k.net.restore(&r)
+	if k.core.s != nil {
+		k.core.restore(&r)
+		k.asleep = r.Bool()
+	}
 	if err := r.Err(); err != nil {
 		k.Reset()
 		return err

@@ -534,10 +534,18 @@ func TestSNNContract(t *testing.T) {
 	recurrent.Recurrent = true
 	for name, k := range map[string]SNN{
 		"direct": {Training: small}, "delta": {Training: small, Encoder: EncodeDelta}, "step-forward": {Training: recurrent, Encoder: EncodeStep, Logits: true},
+		"exit": {Training: small, Exit: &Stop{Refractory: 0.5, Max: 1}}, "exit at cues": {Training: recurrent, Cue: []string{"go"}, Exit: &Stop{Rule: StopMargin, Tau: 1}},
 		"threshold, two steps": {Training: small, Encoder: EncodeThreshold, Steps: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fresh := func() Fitter { c := k; return &c }
+			fresh := func() Fitter {
+				c := k
+				if k.Exit != nil {
+					e := *k.Exit
+					c.Exit = &e
+				}
+				return &c
+			}
 			streamtest.Contract(t, streamtest.Case{
 				New: fitted(t, fresh(), rows, fresh), In: rows.Header, Columns: 600, Signal: signalOf(rows),
 			})
@@ -726,5 +734,54 @@ func TestQCFSConversion(t *testing.T) {
 	}
 	if _, err := ConvertQCFS([][][]float64{w1, w2}, [][]float64{b1, b2}, nil, 0); err == nil {
 		t.Error("a missing threshold is accepted")
+	}
+}
+
+// A network with an exit answers as the same network's read-out behind a stop stage would,
+// and computes no step between the answer and the next cue.
+func TestSNNExitSavesSteps(t *testing.T) {
+	rows, test := trials(2, 90, 3, 6), trials(3, 30, 3, 6)
+	cue := []string{"go"}
+	k := learn(t, &SNN{Training: Training{Sizes: []int{24}, Epochs: 15, Seed: 1}, Cue: cue, Exit: &Stop{Share: 0.3}}, rows)
+	plain := &SNN{Logits: true, Cue: cue, model: k.model}
+	stop := &Stop{Cue: cue, model: &stopFile{modelHead: modelHead{Format: 1, Kind: "stop", Rows: rows.Classes, Classes: rows.Classes}, Rate: k.model.Exit.Rate, Stop: k.model.Exit.Stop}}
+	chain := &stream.Chain{Links: []stream.Link{{Name: "snn", Stage: plain}, {Name: "stop", Stage: stop}}}
+	out, err := k.Open(test.Header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chain.Open(test.Header); err != nil {
+		t.Fatal(err)
+	}
+	src, a, b := stream.NewChunk(&test.Header), stream.NewChunk(&out), stream.NewChunk(&out)
+	taken, right, steps := 0.0, 0, int64(0)
+	for i, x := range test.X {
+		var marks []string
+		if i%20 == 0 {
+			marks = cue
+		}
+		got, want := step(k, src, a, x, marks...), step(chain, src, b, x, marks...)
+		for j := range want {
+			if math.Float64bits(got[j]) != math.Float64bits(want[j]) {
+				t.Fatalf("column %d, row %d: %v behind one stage, %v behind two", i, j, got[j], want[j])
+			}
+		}
+		if got[4] >= 0 {
+			taken += got[5]
+			steps += int64(math.Round(got[5] * test.Header.Rate))
+			if int(got[4]) == test.Y[i] {
+				right++
+			}
+		}
+	}
+	computed, skipped := k.Work()
+	if computed != steps || computed+skipped != int64(len(test.X)) || skipped == 0 {
+		t.Errorf("%d steps computed and %d saved of %d; answers took %d", computed, skipped, len(test.X), steps)
+	}
+	if c, s := plain.Work(); c != int64(len(test.X)) || s != 0 {
+		t.Errorf("without exit %d steps are computed, %d saved", c, s)
+	}
+	if right < 20 {
+		t.Errorf("%d of 30 trials right", right)
 	}
 }

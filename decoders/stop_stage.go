@@ -401,6 +401,11 @@ func (c *stopCore) isCue(label string) bool {
 // active reports whether the next step's evidence will be used.
 func (c *stopCore) active() bool { return !c.waiting && !c.held }
 
+// wakes reports whether the coming step will use evidence: also when a pause ends with it.
+func (c *stopCore) wakes() bool {
+	return c.active() || c.held && len(c.labels) == 0 && c.left <= 1
+}
+
 // step advances one column and writes its row: probabilities, decision, command,
 // elapsed, forced. o is nil when there is no evidence.
 func (c *stopCore) step(y, o []float64) {
