@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"neurostream/decoders"
+	"neurostream/filters"
 	"neurostream/stream"
+	"neurostream/stream/streamtest"
 )
 
 // contractInput is the stream that a kind of stage is tried on.
@@ -130,6 +133,9 @@ func contractSignal(kind string) func(int64, []float64) {
 func contractStage(t *testing.T, p *Pipeline) func() stream.Stage {
 	t.Helper()
 	fresh := func() stream.Stage { return p.Build()[0].Stage }
+	if f, ok := fresh().(filters.Learner); ok {
+		return contractLearner(t, f, fresh)
+	}
 	f, ok := fresh().(decoders.Fitter)
 	if !ok {
 		return fresh
@@ -163,6 +169,42 @@ func contractStage(t *testing.T, p *Pipeline) func() stream.Stage {
 	return func() stream.Stage {
 		g := fresh().(decoders.Fitter)
 		if err := g.LoadModel(json.RawMessage(append([]byte(nil), model...))); err != nil {
+			t.Fatalf("LoadModel: %v", err)
+		}
+		return g
+	}
+}
+
+// contractLearner lets a stage learn from a minute of the contract's own signal.
+func contractLearner(t *testing.T, f filters.Learner, fresh func() stream.Stage) func() stream.Stage {
+	t.Helper()
+	in := contractInput("")
+	fill := streamtest.Noise(&in, 1)
+	c, x, at := stream.NewChunk(&in), make([]float64, in.Rows()), int64(0)
+	next := func() (*stream.Chunk, error) {
+		if at > int64(60*in.Rate) {
+			return nil, io.EOF
+		}
+		c.Clear()
+		c.Resize(in.MaxLen)
+		c.Seq = at
+		for i := range c.Len {
+			fill(at+int64(i)+1e6, x)
+			c.SetColumn(i, x)
+		}
+		at += int64(c.Len)
+		return c, nil
+	}
+	if err := f.Learn(context.Background(), in, next); err != nil {
+		t.Fatalf("Learn: %v", err)
+	}
+	model, err := f.SaveModel()
+	if err != nil {
+		t.Fatalf("SaveModel: %v", err)
+	}
+	return func() stream.Stage {
+		g := fresh().(filters.Learner)
+		if err := g.LoadModel(model); err != nil {
 			t.Fatalf("LoadModel: %v", err)
 		}
 		return g

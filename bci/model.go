@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"neurostream/decoders"
 	"neurostream/stream"
 )
 
@@ -153,7 +152,7 @@ func writeWhole(path string, b []byte) error {
 func (m *Model) install(p *Pipeline, links []stream.Link) error {
 	last := -1
 	for i, l := range links {
-		f, ok := l.Stage.(decoders.Fitter)
+		f, ok := l.Stage.(learned)
 		if !ok {
 			continue
 		}

@@ -225,6 +225,22 @@ var filterStages = []StageType{
 			return &filters.Matrix{Inputs: s.Texts("inputs"), Outputs: s.Texts("outputs"), Weights: s.Floats("weights")}
 		},
 	},
+	{
+		Name: "eog-regression", Doc: "takes the eyes out of every channel, by weights learned from a recording (learned)", Example: "eog-regression: {channels: [EOG1]}",
+		Params: []Param{{Name: "channels", Kind: Texts, Doc: "labels of the EOG channels; none = those of type EOG"}},
+		New:    func(s *Settings) stream.Stage { return &filters.EOGRegression{Channels: s.Texts("channels")} },
+	},
+	{
+		Name: "eog-adaptive", Doc: "takes the eyes out of every channel, by weights that it learns while it runs", Example: "eog-adaptive: {channels: [EOG1]}",
+		Params: []Param{
+			{Name: "channels", Kind: Texts, Doc: "labels of the EOG channels; none = those of type EOG"},
+			{Name: "forgetting", Kind: Number, Default: 0.9995, Min: 0.9, Max: 1, Doc: "what is left of the past after a sample"},
+			{Name: "threshold", Kind: Number, Default: 3.0, Min: -1, Max: 1000, Doc: "learn while an EOG channel is beyond this many times its median magnitude; negative = always"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.EOGAdaptive{Channels: s.Texts("channels"), Forgetting: s.Float("forgetting"), Threshold: s.Float("threshold")}
+		},
+	},
 }
 
 var families = []string{"butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel"}

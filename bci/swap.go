@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"neurostream/decoders"
 	"neurostream/stream"
 )
 
@@ -95,7 +94,7 @@ func (e *Engine) replacements(m *Model) ([]stream.Stage, error) {
 	}
 	stages, learns := make([]stream.Stage, len(links)), false
 	for i, l := range links {
-		if _, ok := l.Stage.(decoders.Fitter); !ok {
+		if _, ok := l.Stage.(learned); !ok {
 			continue
 		}
 		learns = true

@@ -11,6 +11,7 @@ import (
 
 	"neurostream/decoders"
 	"neurostream/features"
+	"neurostream/filters"
 	"neurostream/recordings"
 	"neurostream/replay"
 	"neurostream/stream"
@@ -56,8 +57,9 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	if err := p.checkTargets(); err != nil {
 		return nil, err
 	}
+	links := p.Build()
 	var task replay.Task
-	if len(p.Targets) == 0 {
+	if len(p.Targets) == 0 && slices.ContainsFunc(links, func(l stream.Link) bool { _, ok := l.Stage.(decoders.Fitter); return ok }) {
 		var err error
 		if task, err = p.Task(); err != nil {
 			return nil, err
@@ -76,12 +78,24 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	for i := range p.Steps {
 		m.Steps = append(m.Steps, p.Steps[i].canonical())
 	}
-	links := p.Build()
 	if err := t.holdOut(links, task); err != nil {
 		return nil, err
 	}
 	learned := false
 	for i, l := range links {
+		if f, ok := l.Stage.(filters.Learner); ok {
+			t.Progress("learning "+l.Name, 0)
+			if err := t.learn(ctx, f, links[:i], task, m, !learned); err != nil {
+				return nil, &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("%s cannot be trained: %v", l.Name, err)}
+			}
+			params, err := f.SaveModel()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", l.Name, err)
+			}
+			m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Params: params})
+			learned = true
+			continue
+		}
 		f, ok := l.Stage.(decoders.Fitter)
 		if !ok {
 			continue

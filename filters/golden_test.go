@@ -2,6 +2,8 @@ package filters
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
@@ -695,5 +697,71 @@ func TestReferences(t *testing.T) {
 	}
 	if len(g.Cases) != 13 {
 		t.Errorf("%d cases", len(g.Cases))
+	}
+}
+
+// TestEyes: the EOG cases of artifacts.json.
+func TestEyes(t *testing.T) {
+	g := golden(t, "artifacts")
+	eog, eeg := decode[[][]float64](t, g.Inputs["eog"]), decode[[][]float64](t, g.Inputs["eeg"])
+	in := header([]string{"E1", "E2", "a", "b", "c"}, 250)
+	in.Channels[0].Type, in.Channels[1].Type = "EOG", "EOG"
+	x := append(append([][]float64(nil), eog...), eeg...)
+
+	c := g.find(t, "eog_regression_batch")
+	f := new(EOGRegression)
+	if _, err := f.Open(in); !errors.Is(err, ErrUntrained) {
+		t.Errorf("Open without a model: %v", err)
+	}
+	if err := f.Learn(t.Context(), in, feed(in, x)); err != nil {
+		t.Fatal(err)
+	}
+	for ch, want := range decode[[][]float64](t, c.Expected["coef"]) {
+		c.near(t, "coef", f.model.Coefficients[ch], want)
+	}
+	model, err := f.SaveModel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := new(EOGRegression)
+	if err := loaded.LoadModel(model); err != nil {
+		t.Fatal(err)
+	}
+	_, y, _ := through(t, loaded, in, x, 0, []int{7, 100})
+	c.near(t, "y", y[2][:20], decode[[]float64](t, c.Expected["y_ch0_first20"]))
+
+	c = g.find(t, "eog_rls")
+	a := &EOGAdaptive{Forgetting: decode[float64](t, c.Params["forgetting"]), Threshold: -1}
+	for _, w := range decode[[]struct {
+		K int
+		W [][]float64
+	}](t, c.Expected["trace"]) {
+		cut := make([][]float64, len(x))
+		for ch := range x {
+			cut[ch] = x[ch][:w.K+1]
+		}
+		through(t, a, in, cut, 0, []int{64})
+		for ch := range w.W {
+			c.near(t, "W", a.w[2*ch:2*ch+2], w.W[ch])
+		}
+	}
+}
+
+// feed hands x [channel][sample] over in chunks, as a recording does.
+func feed(in stream.Header, x [][]float64) func() (*stream.Chunk, error) {
+	c, at := stream.NewChunk(&in), 0
+	return func() (*stream.Chunk, error) {
+		n := min(in.MaxLen, len(x[0])-at)
+		if n == 0 {
+			return nil, io.EOF
+		}
+		c.Clear()
+		c.Resize(n)
+		c.Seq = int64(at)
+		for ch := range x {
+			c.SetRow(ch, x[ch][at:at+n])
+		}
+		at += n
+		return c, nil
 	}
 }
