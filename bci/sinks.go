@@ -50,6 +50,7 @@ func Sinks() []SinkType {
 			}, tapParams...),
 			Open: openLSLSink,
 		},
+		udpSink(),
 		{Scheme: "jsonl", Doc: "one JSON object a line", Example: "jsonl:decisions.jsonl", Lossless: true, Params: tapParams, Open: rows(true)},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"neurostream/recordings/xdf"
 	"neurostream/replay"
 	"neurostream/stream"
+	"neurostream/stream/udp"
 )
 
 // Input is an opened address: a source, and what is known about it beforehand.
@@ -36,7 +37,7 @@ type SourceType struct {
 
 // Sources is the table of schemes of --from.
 func Sources() []SourceType {
-	return []SourceType{
+	return append([]SourceType{
 		{
 			Scheme: "file", Doc: "replay a recording (EDF, BDF, GDF, BrainVision, EEGLAB, XDF, CSV)", Example: "file:s01.edf?speed=1",
 			Params: append([]Param{
@@ -57,7 +58,7 @@ func Sources() []SourceType {
 			Scheme: "lsl", Doc: "receive a Lab Streaming Layer stream", Example: "lsl://?type=EEG",
 			Params: lslParams, Open: openLSL,
 		},
-	}
+	}, udpSources()...)
 }
 
 var playerParams = []Param{
@@ -130,6 +131,9 @@ func played(r recordings.Recording, name string, s *Settings) *Input {
 func (in *Input) AttachPacing(e *Engine) {
 	if in.Player != nil {
 		in.Player.OnTick = func(late time.Duration) { e.Tick(stream.Time(late)) }
+	}
+	if c, ok := in.Source.(*udp.Source); ok {
+		c.OnTick = func(late time.Duration) { e.Tick(stream.Time(late)) }
 	}
 }
 

@@ -171,3 +171,6 @@ func (r *Receiver) Close() error {
 	r.stop()
 	return r.conn.Close()
 }
+
+// refused reports whether an error says that nobody listens where something was sent.
+func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
