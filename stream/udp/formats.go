@@ -130,6 +130,12 @@ func Formats() []FormatType {
 			Device: func() stream.Header { return device("BCI2000", 25, 4, "State", "", "state") },
 		},
 		{
+			Name: "blackrock", Doc: "Blackrock Cerebus and Gemini, 3.11, 4.0, 4.1: one group, spikes, digital input", Example: "format=blackrock&group=5&count=96", Carrier: UDP, Port: 51002,
+			Params: blackrockParams, New: newBlackrock, Like: likeBlackrock, URL: "count=16",
+			Encoder: newBlackrockEncoder, EncoderParams: blackrockEncoderParams,
+			Device: func() stream.Header { return device("Blackrock", 1000, 16, "ch", "uV", "LFP") },
+		},
+		{
 			Name: "raw", Doc: "bare numbers; the URL says type, byte order, layout, counter, stamp, scale", Example: "format=raw&sample=f32&count=8&rate=250&unit=uV", Carrier: UDP | TCP,
 			Params: rawParams, New: newRaw, URL: "sample=i16&order=big&layout=rows&count=8&rate=250&counter=u32&stamp=us64&clock=unix&columns=10&skip=3&trailing=2&bit=0.5&unit=uV",
 			Encoder: newRawEncoder, EncoderParams: rawEncoderParams, Sink: true,
