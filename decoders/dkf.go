@@ -21,7 +21,7 @@ const (
 const (
 	FallbackPaper    = "paper"    // precision Q⁻¹+M⁻¹, f weighted by Q⁻¹: the robust step (the default)
 	FallbackReleased = "released" // Q ← (Q⁻¹+S⁻¹)⁻¹ everywhere, as the authors' programs do
-	FallbackClip     = "clip"     // generalised eigenvalues of (Q, S) clipped at 1, on every step
+	FallbackClip     = "clip"     // generalised eigenvalues of (Q, S) clipped at 1
 )
 
 // dkf is the measurement update of the Discriminative Kalman Filter (Burkhart et
@@ -147,16 +147,24 @@ func (k *dkf) weigh(q *dense.M) bool {
 		return true
 	}
 	dense.Add(k.prec, k.qi, -1, k.si)
+	// Where an observation tells nothing, Q is S and rounding decides the sign: such a
+	// step is proper.
+	edge := 1e-10 * k.qi.Trace() / float64(k.d)
 	if d := k.prec; k.d == 2 {
-		if d.V[0] > 0 && float64(d.V[0]*d.V[3]) > float64(d.V[1]*d.V[2]) && k.rule != FallbackClip {
+		x, y := d.V[0]+edge, d.V[3]+edge
+		if x > 0 && float64(x*y) > float64(d.V[1]*d.V[2]) {
 			return true
 		}
 	}
-	proper := dense.Cholesky(k.l, k.prec)
+	k.dd.Copy(k.prec)
+	for i := range k.d {
+		k.dd.V[i*k.d+i] += edge
+	}
+	proper := dense.Cholesky(k.l, k.dd)
 	switch {
+	case proper: // no generalised eigenvalue of (Q, S) is above 1, so there is nothing to clip
 	case k.rule == FallbackClip:
 		k.clip(q)
-	case proper:
 	case k.rule == FallbackReleased:
 		dense.Add(k.w, k.qi, 1, k.si)
 		k.prec.Copy(k.qi)

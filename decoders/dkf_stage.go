@@ -493,7 +493,7 @@ func (m *dkfFile) build(k *DKF) (*dkfTracker, error) {
 		if t.gf, t.gm, err = u.steady(t.noise.q); err != nil {
 			return nil, err
 		}
-		t.constantFallback = u.rule != FallbackClip && !u.weigh(t.noise.q)
+		t.constantFallback = !u.weigh(t.noise.q)
 	}
 	t.reset()
 	return t, nil
