@@ -54,6 +54,7 @@ var arrows = []arrow{
 	{"features/...", "gonum.org/v1/gonum/...", "transforms of odd sizes, linear algebra"},
 	{"decoders/...", "stream", "decoders are stages"},
 	{"decoders/...", "decoders/...", "studies and dense algebra stand in their own packages"},
+	{"decoders/...", "stream/kernel", "choice of kernels"},
 	{"decoders/...", "gonum.org/v1/gonum/...", "solvers"},
 
 	{"bci", "stream/...", "the engine moves chunks and opens networks"},

@@ -39,7 +39,9 @@ type GaussianProcess struct {
 	n     int
 	x     []float64 // m × n support points
 	outs  []gpOutput
-	d2, w []float64
+	at    *dense.Panels // x
+	d2, w []float64     // m, padded to whole panels
+	terms []float64     // 8 n, of the multiple kernel
 }
 
 type gpOutput struct {
@@ -81,7 +83,9 @@ func (g *GaussianProcess) load(f *gpFile) error {
 		}
 	}
 	g.Kernel, g.n, g.x, g.outs = f.Kernel, x.C, x.V, f.Outputs
-	g.d2, g.w = make([]float64, x.R), make([]float64, x.R)
+	g.at = dense.Pack(x)
+	g.d2, g.w = make([]float64, g.at.Padded()), make([]float64, g.at.Padded())
+	g.terms = make([]float64, 8*x.C)
 	return nil
 }
 
@@ -487,18 +491,15 @@ func (g *GaussianProcess) maximiseEvidence(ctx context.Context, o *gpOutput, x [
 
 // Predict sets dst to f(x).
 func (g *GaussianProcess) Predict(dst, x []float64) {
-	n, m := g.n, len(g.w)
 	if g.Kernel != KernelMK {
-		for i := range m {
-			g.d2[i] = dense.Distance2(x, g.x[i*n:(i+1)*n])
-		}
+		g.at.Distances(g.d2, x)
 	}
 	for j := range g.outs {
 		o := &g.outs[j]
 		if j == 0 || o.LengthScale != g.outs[j-1].LengthScale {
 			g.similarities(x, o.LengthScale)
 		}
-		dst[j] = o.SignalVariance * dense.Dot(o.Alpha, g.w)
+		dst[j] = o.SignalVariance * dense.Dot(o.Alpha, g.w[:len(o.Alpha)])
 	}
 }
 
@@ -506,18 +507,10 @@ func (g *GaussianProcess) Predict(dst, x []float64) {
 func (g *GaussianProcess) similarities(x []float64, length float64) {
 	s := -0.5 / (length * length)
 	if g.Kernel != KernelMK {
-		for i, v := range g.d2 {
-			g.w[i] = math.Exp(v * s)
-		}
+		dense.Exp(g.w, g.d2, s)
 		return
 	}
-	n := g.n
-	for i := range g.w {
-		sum := 0.0
-		for c, v := range g.x[i*n : (i+1)*n] {
-			d := x[c] - v
-			sum += math.Exp(float64(d*d) * s)
-		}
-		g.w[i] = sum / float64(n)
+	for k := range len(g.w) / 8 {
+		g.at.MeanExp((*dense.Vec)(g.w[8*k:]), k, x, s, g.terms)
 	}
 }

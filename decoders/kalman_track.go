@@ -102,7 +102,11 @@ func (c *conditioning) features(dst, src []float64, limit float64) bool {
 		if c.Mean != nil {
 			v = (v - c.Mean[i]) / c.Scale[i]
 			if limit > 0 {
-				v = max(-limit, min(limit, v))
+				if v > limit {
+					v = limit
+				} else if v < -limit {
+					v = -limit
+				}
 			}
 		}
 		dst[i] = v

@@ -23,7 +23,8 @@ type MLP struct {
 
 	w1, w2 *dense.M
 	b1, b2 []float64
-	a      []float64 // hidden activations
+	at     *dense.Panels // w1
+	a      []float64     // hidden activations, padded to whole panels
 }
 
 type mlpFile struct {
@@ -52,7 +53,8 @@ func (m *MLP) load(f *mlpFile) error {
 			return errors.New("network: a bias is not a number")
 		}
 	}
-	m.w1, m.b1, m.w2, m.b2, m.a = w1, f.B1, w2, f.B2, make([]float64, w1.R)
+	m.w1, m.b1, m.w2, m.b2 = w1, f.B1, w2, f.B2
+	m.prepare()
 	return nil
 }
 
@@ -128,24 +130,31 @@ func (m *MLP) Fit(ctx context.Context, x, z [][]float64, progress func(done, tot
 		}
 		m.b2[k] = m.b2[k]*sd[k] + mean[k]
 	}
-	m.a = make([]float64, h)
+	m.prepare()
 	return nil
+}
+
+// prepare makes the workspace of Predict.
+func (m *MLP) prepare() {
+	m.at = dense.Pack(m.w1)
+	m.a = make([]float64, m.at.Padded())
 }
 
 // Predict sets dst to f(x).
 func (m *MLP) Predict(dst, x []float64) {
-	for i := range m.a {
-		m.a[i] = math.Tanh(dense.Dot(m.w1.Row(i), x) + m.b1[i])
+	m.at.Products(m.a, x)
+	for i, b := range m.b1 {
+		m.a[i] = math.Tanh(m.a[i] + b)
 	}
 	for k := range m.w2.R {
-		dst[k] = dense.Dot(m.w2.Row(k), m.a) + m.b2[k]
+		dst[k] = dense.Dot(m.w2.Row(k), m.a[:len(m.b1)]) + m.b2[k]
 	}
 }
 
 // jacobian sets j (d × n) to ∂f/∂x at x.
 func (m *MLP) jacobian(j *dense.M, x []float64) {
 	clear(j.V)
-	for i := range m.a {
+	for i := range m.b1 {
 		a := math.Tanh(dense.Dot(m.w1.Row(i), x) + m.b1[i])
 		slope := 1 - a*a
 		for k := range m.w2.R {

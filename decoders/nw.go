@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"neurostream/decoders/internal/dense"
 )
@@ -17,8 +18,9 @@ type NadarayaWatson struct {
 	Bandwidth float64 // s², in squared units of x; 0 = least leave-one-out error
 
 	m, n, d int
-	x, z    []float64 // m × n and m × d
-	w       []float64 // m
+	x, z    []float64     // m × n and m × d
+	at      *dense.Panels // x
+	w       []float64     // m, padded to whole panels
 	s2      float64
 }
 
@@ -44,10 +46,12 @@ func (k *NadarayaWatson) load(f *nwFile) error {
 }
 
 func (k *NadarayaWatson) set(x, z [][]float64, s2 float64) {
-	*k = NadarayaWatson{Bandwidth: k.Bandwidth, m: len(x), n: len(x[0]), d: len(z[0]), w: make([]float64, len(x)), s2: s2}
+	*k = NadarayaWatson{Bandwidth: k.Bandwidth, m: len(x), n: len(x[0]), d: len(z[0]), s2: s2}
 	for t := range x {
 		k.x, k.z = append(k.x, x[t]...), append(k.z, z[t]...)
 	}
+	k.at = dense.PackRows(k.m, k.n, k.x)
+	k.w = make([]float64, k.at.Padded())
 }
 
 func (k *NadarayaWatson) dims() (int, int) { return k.n, k.d }
@@ -143,23 +147,22 @@ func (k *NadarayaWatson) LeaveOneOut(s2 float64) float64 {
 func (k *NadarayaWatson) Predict(dst, x []float64) { k.predict(dst, x, k.s2, -1) }
 
 func (k *NadarayaWatson) predict(dst, x []float64, s2 float64, without int) {
-	least := math.Inf(1)
-	for i := range k.w {
-		v := dense.Distance2(x, k.row(i))
-		if i == without {
-			v = math.Inf(1)
-		}
-		k.w[i] = v
-		least = min(least, v)
+	k.at.Distances(k.w, x)
+	if without >= 0 {
+		k.w[without] = math.Inf(1)
 	}
+	w := k.w[:k.m]
+	least := slices.Min(w)
+	for i := range w {
+		w[i] -= least
+	}
+	dense.Exp(k.w, k.w, -0.5/s2)
 	clear(dst[:k.d])
-	half, sum := -0.5/s2, 0.0
-	for i, v := range k.w {
-		e := (v - least) * half
-		if e < -50 { // below 2e-22 of the largest weight
+	sum := 0.0
+	for i, w := range w {
+		if w < 1e-22 { // of the largest weight
 			continue
 		}
-		w := math.Exp(e)
 		sum += w
 		for j, z := range k.z[i*k.d : (i+1)*k.d] {
 			dst[j] += float64(w * z)

@@ -19,11 +19,11 @@ import (
 )
 
 func main() {
-	which := flag.String("kernels", "", "cascades, fft or features")
+	which := flag.String("kernels", "", "cascades, convolutions, dense, fft or features")
 	flag.Parse()
-	family, ok := map[string]func(){"cascades": cascades, "convolutions": convolutions, "fft": transforms, "features": sums}[*which]
+	family, ok := map[string]func(){"cascades": cascades, "convolutions": convolutions, "dense": panels, "fft": transforms, "features": sums}[*which]
 	if !ok {
-		log.Fatalf("-kernels %q: known are cascades, convolutions, fft and features", *which)
+		log.Fatalf("-kernels %q: known are cascades, convolutions, dense, fft and features", *which)
 	}
 	c, err := buildtags.ParseConstraint("!purego")
 	if err != nil {

@@ -1,0 +1,192 @@
+package dense
+
+import (
+	"math"
+
+	"neurostream/stream/kernel"
+)
+
+//go:generate go run -C ../../../stream/kernel/asmgen . -kernels dense -out ../../../decoders/internal/dense/panels_amd64.s -stubs ../../../decoders/internal/dense/panels_amd64.go -pkg dense
+
+// level is the family of kernels in use. All give the same bits.
+var level = kernel.Level()
+
+// Vec holds eight rows of a column.
+type Vec = [8]float64
+
+// Panels is a matrix for products with a vector and for distances of its rows to one:
+// panels of eight rows, column by column, so that eight rows are computed at once and
+// no sum runs across them. Rows are added up in the order of [Dot]: the results are
+// those of [MulVec] and [Distance2], bit for bit.
+type Panels struct {
+	R, C int
+	w    []Vec // ceil(R/8) panels of C columns; rows that are none are zero
+}
+
+// Pack copies a matrix.
+func Pack(m *M) *Panels { return PackRows(m.R, m.C, m.V) }
+
+// PackRows copies r rows of c values that follow each other.
+func PackRows(r, c int, v []float64) *Panels {
+	p := &Panels{R: r, C: c, w: make([]Vec, (r+7)/8*c)}
+	for i := range r {
+		panel := p.w[i/8*c : (i/8+1)*c]
+		for j, x := range v[i*c : (i+1)*c] {
+			panel[j][i%8] = x
+		}
+	}
+	return p
+}
+
+// Padded returns the number of rows rounded up to whole panels: what dst of Products
+// and Distances must hold.
+func (p *Panels) Padded() int { return (p.R + 7) / 8 * 8 }
+
+// Products sets dst = a x; rows that are none come out as zero.
+func (p *Panels) Products(dst, x []float64) {
+	x = x[:p.C]
+	for k := range (p.R + 7) / 8 {
+		productsAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x)
+	}
+}
+
+// Distances sets dst to the squared distances of all rows to x; those of rows that are
+// none are that of x to zero.
+func (p *Panels) Distances(dst, x []float64) {
+	x = x[:p.C]
+	for k := range (p.R + 7) / 8 {
+		distancesAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x)
+	}
+}
+
+// MeanExp sets dst to the mean over columns of exp(s (x - a)²) for the eight rows of
+// panel k. terms is workspace of 8 C values.
+func (p *Panels) MeanExp(dst *Vec, k int, x []float64, s float64, terms []float64) {
+	for j, w := range p.w[k*p.C : (k+1)*p.C] {
+		t := (*Vec)(terms[8*j:])
+		for l, v := range w {
+			d := x[j] - v
+			t[l] = float64(d * d)
+		}
+	}
+	Exp(terms[:8*p.C], terms[:8*p.C], s)
+	*dst = Vec{}
+	for j := range p.C {
+		for l, v := range (*Vec)(terms[8*j:]) {
+			dst[l] += v
+		}
+	}
+	for l := range dst {
+		dst[l] /= float64(p.C)
+	}
+}
+
+func productsAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
+	if level == kernel.Portable || len(w) == 0 {
+		productsPlain(dst, w, x)
+		return
+	}
+	productsAssembly(level, dst, w, x)
+}
+
+func distancesAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
+	if level == kernel.Portable || len(w) == 0 {
+		distancesPlain(dst, w, x)
+		return
+	}
+	distancesAssembly(level, dst, w, x)
+}
+
+func productsPlain(dst *Vec, w []Vec, x []float64) {
+	var s [4]Vec
+	j := 0
+	for ; j+4 <= len(x); j += 4 {
+		for i := range s {
+			for l, v := range w[j+i] {
+				s[i][l] += float64(v * x[j+i])
+			}
+		}
+	}
+	for ; j < len(x); j++ {
+		for l, v := range w[j] {
+			s[0][l] += float64(v * x[j])
+		}
+	}
+	for l := range dst {
+		dst[l] = (s[0][l] + s[1][l]) + (s[2][l] + s[3][l])
+	}
+}
+
+func distancesPlain(dst *Vec, w []Vec, x []float64) {
+	var s [4]Vec
+	j := 0
+	for ; j+4 <= len(x); j += 4 {
+		for i := range s {
+			for l, v := range w[j+i] {
+				d := x[j+i] - v
+				s[i][l] += float64(d * d)
+			}
+		}
+	}
+	for ; j < len(x); j++ {
+		for l, v := range w[j] {
+			d := x[j] - v
+			s[0][l] += float64(d * d)
+		}
+	}
+	for l := range dst {
+		dst[l] = (s[0][l] + s[1][l]) + (s[2][l] + s[3][l])
+	}
+}
+
+// Exp sets dst = exp(s x) elementwise, s x at most 700, to within 2 units in the last
+// place; below -708, and for what is no number, it is 0. Lengths are equal multiples of
+// eight; dst may be x.
+func Exp(dst, x []float64, s float64) {
+	if len(x)%8 != 0 {
+		panic("dense: Exp wants whole columns of eight")
+	}
+	if len(x) == 0 {
+		return
+	}
+	dst = dst[:len(x)]
+	c := expConstants
+	c[0] = s
+	expAt(level, dst, x, &c)
+}
+
+func expAt(level kernel.Set, dst, x []float64, c *[20]float64) {
+	if level == kernel.Portable {
+		expPlain(dst, x, c)
+		return
+	}
+	expAssembly(level, dst, x, c)
+}
+
+// expConstants: the scale, the least argument, log2(e), 1.5·2⁵² that rounds to a whole
+// number, ln 2 in two parts (Cody and Waite), and 1/13! to 1/0!.
+var expConstants = [20]float64{
+	1, -708, math.Log2E, 0x1.8p52, 0x1.62e42fee00000p-1, 0x1.a39ef35793c76p-33,
+	1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
+	1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1, 1,
+}
+
+// expPlain: t = k ln 2 + r with |r| <= ln(2)/2, exp(t) = 2^k × Taylor polynomial of r.
+func expPlain(dst, x []float64, c *[20]float64) {
+	for i, v := range x {
+		t := c[0] * v
+		if !(t > c[1]) {
+			dst[i] = 0
+			continue
+		}
+		k := float64(c[2]*t) + c[3]
+		whole := k - c[3]
+		t -= float64(c[4] * whole)
+		t -= float64(c[5] * whole)
+		p := c[6]
+		for _, a := range c[7:] {
+			p = float64(p*t) + a
+		}
+		dst[i] = math.Float64frombits(math.Float64bits(p) + math.Float64bits(k)<<52)
+	}
+}
