@@ -94,6 +94,9 @@ func lslOutlet(v []string) error {
 			t = unix.NsecToTimespec(start + int64(float64(k)/rate*1e9))
 			for errors.Is(unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &t, nil), unix.EINTR) {
 			}
+			if k%8 == 0 { // as the inlet does, and why: yieldEvery in stream/lsl/receive.go
+				runtime.Gosched()
+			}
 		}
 		values[0] = float64(k)
 		if err := o.Push(values, lsl.LocalClock()); err != nil {

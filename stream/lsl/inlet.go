@@ -225,7 +225,6 @@ func (in *Inlet) run(f *connection) {
 	defer in.done.Done()
 	for {
 		err := in.attend(f)
-		hangUp(f.conn)
 		if in.ctx.Err() != nil {
 			return
 		}

@@ -11,19 +11,27 @@ import (
 
 const canBlock = true
 
-// makeBlocking lets reads of a socket block, but no longer than d.
-func makeBlocking(fd uintptr, d time.Duration) error {
-	tv := unix.NsecToTimeval(int64(d))
-	if err := unix.SetsockoptTimeval(int(fd), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
-		return err
+// duplicate returns another descriptor of a socket, whose reads block, but no longer
+// than d.
+func duplicate(fd uintptr, d time.Duration) (int, error) {
+	n, err := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
 	}
-	return unix.SetNonblock(int(fd), false)
+	tv := unix.NsecToTimeval(int64(d))
+	if err = unix.SetsockoptTimeval(n, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err == nil {
+		err = unix.SetNonblock(n, false)
+	}
+	if err != nil {
+		unix.Close(n)
+	}
+	return n, err
 }
 
 // readBlocking reads from such a socket; errIdle when nothing came in time.
-func readBlocking(fd uintptr, b []byte) (int, error) {
+func readBlocking(fd int, b []byte) (int, error) {
 	for {
-		n, err := unix.Read(int(fd), b)
+		n, err := unix.Read(fd, b)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -37,3 +45,7 @@ func readBlocking(fd uintptr, b []byte) (int, error) {
 		return n, nil
 	}
 }
+
+func shutDown(fd int) { _ = unix.Shutdown(fd, unix.SHUT_RDWR) }
+
+func closeBlocking(fd int) { unix.Close(fd) }

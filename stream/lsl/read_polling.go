@@ -6,6 +6,10 @@ import "time"
 
 const canBlock = false
 
-func makeBlocking(uintptr, time.Duration) error { return nil }
+func duplicate(uintptr, time.Duration) (int, error) { return 0, errIdle }
 
-func readBlocking(uintptr, []byte) (int, error) { return 0, errIdle }
+func readBlocking(int, []byte) (int, error) { return 0, errIdle }
+
+func shutDown(int) {}
+
+func closeBlocking(int) {}
