@@ -92,6 +92,68 @@ type lane struct {
 	dst   *stream.Chunk
 	taps  [][]*output // by stage
 	last  stream.Time
+	bytes []int64  // by stage: output chunk and state
+	parts [][]Part // by stage; measured behind everything else of meter
+}
+
+// parted is a stage that tells what it computes apart.
+type parted interface {
+	Parts() (names []string, rows []int)
+	Part(i int) any
+	Watch(probe func(part int))
+}
+
+// watch counts the memory of a lane's stages and measures their parts, with histograms
+// from index n of its meter on. It returns how many it needs.
+func (l *lane) watch(clock stream.Clock, n int) int {
+	l.bytes, l.parts = nil, nil
+	for i := range l.chain.Links {
+		h := l.chain.Header(i)
+		l.bytes = append(l.bytes, chunkBytes(&h)+footprint(l.chain.Links[i].Stage))
+		l.parts = append(l.parts, nil)
+		s, ok := l.chain.Links[i].Stage.(parted)
+		if !ok {
+			continue
+		}
+		names, rows := s.Parts()
+		for k := range names {
+			l.parts[i] = append(l.parts[i], Part{Name: names[k], Rows: rows[k], Bytes: footprint(s.Part(k))})
+		}
+		first := n
+		var last stream.Time
+		s.Watch(func(part int) {
+			now := clock.Now()
+			if part >= 0 {
+				l.meter.record(first+part, now-last)
+			}
+			last = now
+		})
+		n += len(names)
+	}
+	return n
+}
+
+// spreadParts returns the parts of stage i with what the meter, whose first ones are at
+// index n, says of them.
+func (l *lane) spreadParts(i, n int) []Part {
+	for _, p := range l.parts[:i] {
+		n += len(p)
+	}
+	var out []Part
+	for k, p := range l.parts[i] {
+		p.Work = l.meter.spread(n + k)
+		out = append(out, p)
+	}
+	return out
+}
+
+// spreads is the number of a lane's histograms before those of parts.
+func (l *lane) spreads() int {
+	n := len(l.chain.Links)
+	if l.next == nil {
+		n += 2
+	}
+	return n
 }
 
 type output struct {
@@ -196,15 +258,13 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			return e.stageError(l, err)
 		}
 		l.taps = make([][]*output, len(l.chain.Links))
-		n := len(l.chain.Links)
 		if i == len(e.lanes)-1 {
-			n += 2
 			l.dst = stream.NewChunk(&out)
 		} else {
 			ring = e.newRing(&out, e.options.Slots)
 			l.next = e.lanes[i+1]
 		}
-		l.meter = newMeter(n)
+		l.meter = newMeter(l.watch(e.clock, l.spreads()))
 		l.chain.Probe = func(i int) { e.probe(l, i) }
 		h = out
 	}
@@ -608,7 +668,7 @@ func (e *Engine) Status() Status {
 			delay = h.Delay - before
 			s.Stages = append(s.Stages, Stage{
 				Name: l.chain.Links[i].Name, Work: l.meter.spread(i), DelayS: delay,
-				Rows: h.Rows(), RateHz: h.Rate, Lane: l.laneNumber(e), Bytes: chunkBytes(&h),
+				Rows: h.Rows(), RateHz: h.Rate, Lane: l.laneNumber(e), Bytes: l.bytes[i], Parts: l.spreadParts(i, l.spreads()),
 			})
 		}
 		if l.next == nil {

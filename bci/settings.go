@@ -116,6 +116,20 @@ func (s *Settings) Parts(name string) []any {
 	return out
 }
 
+// PartNames returns the names of the parts of a list; of equal ones the second is
+// called "name-2".
+func (s *Settings) PartNames(name string) []string {
+	uses, _ := s.value(name).([]partUse)
+	out, seen := make([]string, len(uses)), map[string]int{}
+	for i, u := range uses {
+		out[i] = u.kind.Name
+		if seen[u.kind.Name]++; seen[u.kind.Name] > 1 {
+			out[i] = fmt.Sprintf("%s-%d", u.kind.Name, seen[u.kind.Name])
+		}
+	}
+	return out
+}
+
 // Has reports whether the file gives the setting.
 func (s *Settings) Has(name string) bool { _, ok := s.values[name]; return ok }
 

@@ -18,7 +18,7 @@ var featureStages = []StageType{
 			{Name: "keep-settling", Kind: Truth, Default: false, Doc: "also use samples from the settling time of the filters before"},
 		},
 		New: func(s *Settings) stream.Stage {
-			w := &features.Windows{Length: s.Float("length"), Hop: s.Float("hop"), KeepSettling: s.Bool("keep-settling")}
+			w := &features.Windows{Length: s.Float("length"), Hop: s.Float("hop"), KeepSettling: s.Bool("keep-settling"), Names: s.PartNames("features")}
 			for _, p := range s.Parts("features") {
 				x := p.(features.Extractor)
 				if tau := s.Float("smooth"); tau > 0 {

@@ -35,7 +35,18 @@ type Stage struct {
 	Rows   int     `json:"rows"`    // channels it puts out
 	RateHz float64 `json:"rate_hz"` // columns per second it puts out
 	Lane   int     `json:"lane"`    // goroutine it runs on
-	Bytes  int64   `json:"bytes"`   // memory of its output chunk and state, when known
+	Bytes  int64   `json:"bytes"`   // memory of its output chunk and state
+	Parts  []Part  `json:"parts,omitempty"`
+}
+
+// Part is what a stage computes among others, such as a feature of a window. What several
+// share, such as the spectra of segments, is counted with the first that needs it (time)
+// and with the stage alone (memory).
+type Part struct {
+	Name  string `json:"name"`
+	Work  Spread `json:"work_us"` // one computation, microseconds; those that are held for several windows count once
+	Rows  int    `json:"rows"`
+	Bytes int64  `json:"bytes"` // memory of its own state
 }
 
 // Spread summarises a distribution.

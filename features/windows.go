@@ -25,6 +25,10 @@ type Windows struct {
 	Extractors   []Extractor
 	KeepSettling bool // also use samples from the settling time of the filters upstream
 
+	// Names are what the extractors go by in measurements, in their order; optional.
+	Names []string
+
+	probe   func(part int)
 	plan    *Plan
 	parts   []part
 	rows    []Row
@@ -119,6 +123,26 @@ func (s *Windows) Open(in stream.Header) (stream.Header, error) {
 	s.Reset()
 	return out, nil
 }
+
+// Parts returns the name and the number of rows of every extractor. After Open.
+func (s *Windows) Parts() (names []string, rows []int) {
+	for i, p := range s.parts {
+		name := fmt.Sprintf("feature %d", i+1)
+		if i < len(s.Names) {
+			name = s.Names[i]
+		}
+		names, rows = append(names, name), append(rows, p.to-p.from)
+	}
+	return names, rows
+}
+
+// Part returns an extractor, for measuring its memory.
+func (s *Windows) Part(i int) any { return s.parts[i].extractor }
+
+// Watch sets what is called with -1 before the first extractor of every window and with
+// i after extractor i, when it was computed: the place to measure. What extractors
+// share is computed by the first that needs it.
+func (s *Windows) Watch(probe func(part int)) { s.probe = probe }
 
 // Reset implements stream.Stage.
 func (s *Windows) Reset() {
@@ -260,6 +284,9 @@ func (s *Windows) extract(w int64) {
 	s.epoch.Window = s.history.Last(s.plan.Length)
 	s.epoch.Index = w
 	s.findBad()
+	if s.probe != nil {
+		s.probe(-1)
+	}
 	for i := range s.parts {
 		p := &s.parts[i]
 		if p.fresh && w%p.interval != 0 {
@@ -271,6 +298,9 @@ func (s *Windows) extract(w int64) {
 			out.Bad[r] = s.tainted(&s.rows[p.from+r])
 		}
 		p.extractor.Extract(out, &s.epoch)
+		if s.probe != nil {
+			s.probe(i)
+		}
 	}
 }
 

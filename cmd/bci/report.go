@@ -123,6 +123,9 @@ func (r *runReport) print(w io.Writer) {
 	fmt.Fprintf(w, "\n  %-24s %10s %10s %10s %10s %12s %6s %9s %5s %10s\n", "stage", "p50 (µs)", "p99 (µs)", "p99.9 (µs)", "max (µs)", "delay (s)", "rows", "rate (Hz)", "lane", "memory (B)")
 	for _, s := range r.Status.Stages {
 		fmt.Fprintf(w, "  %-24s %10.1f %10.1f %10.1f %10.1f %12.3f %6d %9.4g %5d %10d\n", s.Name, s.Work.P50, s.Work.P99, s.Work.P999, s.Work.Max, s.DelayS, s.Rows, s.RateHz, s.Lane, s.Bytes)
+		for _, p := range s.Parts {
+			fmt.Fprintf(w, "    %-22s %10.1f %10.1f %10.1f %10.1f %12s %6d %9s %5s %10d\n", p.Name, p.Work.P50, p.Work.P99, p.Work.P999, p.Work.Max, "", p.Rows, "", "", p.Bytes)
+		}
 	}
 }
 
