@@ -53,6 +53,7 @@ type ModelStage struct {
 	Name   string          `json:"name"`  // as in Pipeline.Build
 	Index  int             `json:"index"` // in Steps
 	Rows   []string        `json:"rows"`  // labels of its input
+	Units  []string        `json:"units"` // of its input
 	Params json.RawMessage `json:"params"`
 }
 

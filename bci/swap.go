@@ -20,6 +20,7 @@ import (
 // columns they took over at.
 type swap struct {
 	from   int64          // not before this column of the source
+	after  stream.Time    // and not before this time
 	label  string         // for the event
 	stages []stream.Stage // by stage of the pipeline; nil = stays
 	at     atomic.Int64   // chunk it happens at; -1 = not yet chosen, -2 = called off
@@ -48,18 +49,24 @@ func (e *Engine) Swap(ctx context.Context, m *Model, label string) (column int64
 // SwapAt is Swap at the first chunk that starts at column or later. When the stream is
 // there already it happens at the next chunk.
 func (e *Engine) SwapAt(ctx context.Context, m *Model, label string, column int64) (int64, error) {
+	return e.swapWhen(ctx, m, &swap{from: column, label: label}, func() {})
+}
+
+// swapWhen waits for a swap, which the lanes see before it calls armed.
+func (e *Engine) swapWhen(ctx context.Context, m *Model, s *swap, armed func()) (int64, error) {
 	if e.intake == nil {
 		return 0, errors.New("the engine is not open yet; a model can be replaced while it runs")
 	}
-	stages, err := e.replacements(m)
-	if err != nil {
+	var err error
+	if s.stages, err = e.replacements(m); err != nil {
 		return 0, err
 	}
 	e.swaps.one.Lock()
 	defer e.swaps.one.Unlock()
-	s := &swap{from: column, label: label, stages: stages, done: make(chan struct{})}
+	s.done = make(chan struct{})
 	s.at.Store(-1)
 	e.swaps.pending.Store(s)
+	armed()
 	select {
 	case <-s.done:
 		return s.column.Load(), nil
@@ -131,7 +138,7 @@ func (e *Engine) swapBefore(l *lane, n int64, src *stream.Chunk) {
 		return
 	}
 	if l.first == 0 {
-		if src.Seq < s.from || !s.at.CompareAndSwap(-1, n) {
+		if src.Seq < s.from || src.T0 < s.after || !s.at.CompareAndSwap(-1, n) {
 			return
 		}
 		s.column.Store(src.Seq)

@@ -23,10 +23,13 @@ import (
 type Trainer struct {
 	Pipeline   *Pipeline
 	Recordings []TrainingRecording
+	// Folds > 1: the model's Scores come from cross-validation on the training recordings.
+	Folds int
 	// Progress, when set, is told what is going on and how far it is, 0 to 1.
 	Progress func(what string, done float64)
 
-	held map[int]bool // trials kept for calibration, by group; nil = none
+	purged map[int]bool // stretches left out altogether, by group; nil = none
+	held   map[int]bool // trials kept for calibration, by group; nil = none
 }
 
 // TrainingRecording is a recording to learn from.
@@ -117,7 +120,11 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
-		m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Params: params})
+		stage := ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Params: params}
+		for _, c := range rows.Header.Channels {
+			stage.Units = append(stage.Units, c.Unit)
+		}
+		m.Stages = append(m.Stages, stage)
 		m.Classes, m.Columns, m.Targets = rows.Classes, len(rows.X), nil
 		for _, c := range rows.Targets {
 			m.Targets = append(m.Targets, ModelChannel{c.Label, c.Unit})
@@ -138,6 +145,13 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	if !learned {
 		return nil, &FileError{Path: p.Path, Msg: "no stage of this pipeline learns, so there is nothing to train; bci run needs no model for it"}
 	}
+	if t.Folds > 1 {
+		scores, err := t.crossValidate(ctx, task, m)
+		if err != nil {
+			return nil, fmt.Errorf("cross-validation: %w", err)
+		}
+		m.Scores = scores
+	}
 	return m, nil
 }
 
@@ -152,6 +166,9 @@ func (t *Trainer) holdOut(links []stream.Link, task replay.Task) error {
 	t.held = nil
 	if share == 0 || len(t.Pipeline.Targets) > 0 {
 		return nil
+	}
+	if t.Pipeline.Train.At > 0 {
+		return &FileError{Path: t.Pipeline.Path, Msg: "train: {at: …} learns from one window per marker, and a stage that ends trials needs all windows of a trial; leave one of them out"}
 	}
 	var groups, classes []int
 	for r, rec := range t.Recordings {
@@ -245,7 +262,7 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 			} else if w.Purity < p.Train.Purity || w.Last != w.Class {
 				continue
 			}
-			if class == noClass || t.held != nil && t.held[r<<20+w.Stretch] != held || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
+			if class == noClass || t.purged[r<<20+w.Stretch] || t.held != nil && t.held[r<<20+w.Stretch] != held || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
 				continue
 			}
 			rows.X = append(rows.X, dst.Column(nil, i))

@@ -69,6 +69,7 @@ Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
 	f.StringArrayVar(&r.to, "to", nil, "sink `address`")
 	f.StringVar(&r.model, "model", "", "model `file` written by bci train")
 	f.BoolVar(&r.reload, "reload", false, "watch the model file and swap it in between two chunks when it is replaced")
+	f.DurationVar(&r.refit, "refit", 0, "learn the last stage anew every so often, from the windows of this run whose labels are known, e.g. 60s; 0 = never")
 	f.DurationVar(&r.limit, "for", 0, "stop after this much time, e.g. 90s; 0 = at the end of the source")
 	f.BoolVar(&r.asJSON, "json", false, "print the report as one JSON object")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no events on the screen")
@@ -83,6 +84,7 @@ type runner struct {
 	asJSON      bool
 	quiet       bool
 	reload      bool
+	refit       time.Duration
 	out, errOut io.Writer
 	onPage      func(url string) // called when a page is being served
 }
@@ -168,6 +170,25 @@ func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in 
 		}
 		outs = append(outs, o)
 	}
+	var refit *bci.Refitter
+	if r.refit != 0 {
+		if m == nil {
+			return nil, nil, usageError{fmt.Errorf("--refit starts from a model; give one with --model")}
+		}
+		refit = &bci.Refitter{Pipeline: p, Model: m, Every: r.refit.Seconds(), Background: in.Live || in.Player != nil && in.Player.Speed > 0, Told: func(said string, err error) {
+			if err != nil {
+				said = "bci: " + err.Error()
+			}
+			if err != nil || !r.quiet {
+				fmt.Fprintln(r.errOut, said)
+			}
+		}}
+		o, err := refit.Output()
+		if err != nil {
+			return nil, nil, err
+		}
+		outs = append(outs, o)
+	}
 	opt := bci.Options{Live: in.Live, Source: r.from}
 	if in.Player != nil && in.Player.Speed == 0 {
 		opt.Slots = 2 // unpaced: a deep queue would only add waiting to every latency
@@ -180,6 +201,9 @@ func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in 
 		return nil, nil, err
 	}
 	in.AttachPacing(engine)
+	if refit != nil {
+		refit.Attach(engine)
+	}
 	if r.limit > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, r.limit)

@@ -15,6 +15,7 @@ func newTrain() *cobra.Command {
 	var from []string
 	var out string
 	var asJSON, quiet, force bool
+	var folds int
 	c := &cobra.Command{
 		Use:   "train PIPELINE",
 		Short: "Fit the stages of a pipeline that learn",
@@ -38,7 +39,7 @@ The same recordings and settings give the same model, byte for byte.`,
 			if _, err := os.Stat(out); err == nil && !force {
 				return fmt.Errorf("%s exists already; choose another name, or give --force to replace it", out)
 			}
-			m, err := train(c, p, from, quiet)
+			m, err := train(c, p, from, quiet, folds)
 			if err != nil {
 				return err
 			}
@@ -46,17 +47,22 @@ The same recordings and settings give the same model, byte for byte.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Targets, m.Columns, m.Recordings, m.Hash})
+				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Targets, m.Columns, m.Recordings, m.Hash, m.Scores})
 			}
 			learned := "windows per class: " + perClass(m)
 			if len(m.Targets) > 0 {
 				learned = fmt.Sprintf("%d columns; targets: %s", m.Columns, m.DescribeTargets())
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: trained on %d recordings; %s\n", out, len(m.Recordings), learned)
+			if s := m.Scores; s != nil {
+				fmt.Fprintf(c.OutOrStdout(), "cross-validated on them, %.0f folds: trials %.3f of %.0f (95%% interval %.3f to %.3f, chance %.3f), balanced accuracy of windows %.3f (chance %.3f)\n",
+					s["folds"], s["trial_accuracy"], s["trials"], s["trial_low95"], s["trial_high95"], s["trial_chance"], s["balanced_accuracy"], s["balanced_accuracy_chance"])
+			}
 			return nil
 		},
 	}
 	f := c.Flags()
+	f.IntVar(&folds, "folds", 0, "cross-validate on the training recordings with this many folds and write the scores into the model; 0 = no")
 	f.StringArrayVar(&from, "from", nil, "recording to learn from (`address`); may be given more than once")
 	f.StringVar(&out, "out", "", "model `file` to write")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
@@ -82,11 +88,12 @@ type trainReport struct {
 	Columns      int                `json:"columns"`
 	Recordings   []bci.TrainedOn    `json:"recordings"`
 	PipelineHash string             `json:"pipeline_hash"`
+	Scores       map[string]float64 `json:"scores,omitempty"`
 }
 
 // train opens the recordings and fits the pipeline.
-func train(c *cobra.Command, p *bci.Pipeline, from []string, quiet bool) (*bci.Model, error) {
-	t := bci.Trainer{Pipeline: p}
+func train(c *cobra.Command, p *bci.Pipeline, from []string, quiet bool, folds int) (*bci.Model, error) {
+	t := bci.Trainer{Pipeline: p, Folds: folds}
 	for _, a := range from {
 		in, err := bci.OpenSource(a)
 		if err != nil {
