@@ -241,6 +241,19 @@ var filterStages = []StageType{
 			return &filters.EOGAdaptive{Channels: s.Texts("channels"), Forgetting: s.Float("forgetting"), Threshold: s.Float("threshold")}
 		},
 	},
+	{
+		Name: "asr", Doc: "artifact subspace reconstruction: what is larger than in clean data is rebuilt from the rest (learned)", Example: "asr: {cutoff: 20, delay: 0.25}",
+		Params: []Param{
+			{Name: "cutoff", Kind: Number, Default: 20.0, Min: 1, Max: 1000, Doc: "spreads above the mean that are still clean; smaller cleans more"},
+			{Name: "window", Kind: Number, Unit: "s", Default: 0.5, Min: 0.1, Max: 10, Doc: "what a decision looks at"},
+			{Name: "step", Kind: Number, Unit: "s", Default: 0.1, Min: 0.01, Max: 10, Doc: "between decisions"},
+			{Name: "delay", Kind: Number, Unit: "s", Default: 0.25, Max: 2, Doc: "that the data wait, so that an artifact is seen before it passes; 0 = none"},
+			{Name: "remove", Kind: Number, Default: 0.66, Min: 0.01, Max: 1, Doc: "largest share of the directions to rebuild"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &filters.ASR{Cutoff: s.Float("cutoff"), Window: s.Float("window"), Step: s.Float("step"), Delay: s.Float("delay"), Remove: s.Float("remove")}
+		},
+	},
 }
 
 var families = []string{"butterworth", "chebyshev1", "chebyshev2", "elliptic", "bessel"}

@@ -765,3 +765,54 @@ func feed(in stream.Header, x [][]float64) func() (*stream.Chunk, error) {
 		return c, nil
 	}
 }
+
+// TestASRDecisions: the ASR cases of artifacts.json.
+func TestASRDecisions(t *testing.T) {
+	g := golden(t, "artifacts")
+	for _, id := range []string{"asr_step_clean", "asr_step_burst"} {
+		c := g.find(t, id)
+		m := decode[[][]float64](t, c.Expected["M"])
+		n := len(m)
+		j := asrJob{n: n, most: decode[int](t, c.Params["max_dims"]), t: make([]float64, n*n), tt: make([]float64, n*n), u: make([]float64, n*n)}
+		for i, row := range decode[[][]float64](t, c.Expected["T"]) {
+			copy(j.t[i*n:], row)
+		}
+		for i := range n {
+			for k := range n {
+				for l := range n {
+					j.u[i*n+k] += m[i][l] * m[l][k]
+				}
+			}
+		}
+		j.alloc()
+		for i, row := range decode[[][]float64](t, c.Expected["cov"]) {
+			copy(j.c[i*n:], row)
+		}
+		values, vectors := make([]float64, n), make([]float64, n*n)
+		eigen(slices.Clone(j.c), vectors, values)
+		c.near(t, "eigenvalues", values, decode[[]float64](t, c.Expected["eigenvalues"]))
+		limits := make([]float64, n)
+		for i := range limits {
+			limits[i] = j.limit(vectors[i*n : (i+1)*n])
+		}
+		c.near(t, "threshold", limits, decode[[]float64](t, c.Expected["threshold"]))
+		j.decide()
+		kept := 0
+		for _, k := range decode[[]bool](t, c.Expected["keep"]) {
+			if k {
+				kept++
+			}
+		}
+		if n-j.removed != kept || j.same != (kept == n) {
+			t.Errorf("%s: %d directions stay, want %d", id, n-j.removed, kept)
+		}
+		for i, row := range decode[[][]float64](t, c.Expected["R"]) {
+			got := j.r[i*n : (i+1)*n]
+			if j.same {
+				got = make([]float64, n)
+				got[i] = 1
+			}
+			c.near(t, "R", got, row)
+		}
+	}
+}
