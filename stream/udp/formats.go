@@ -154,6 +154,18 @@ func Formats() []FormatType {
 			Encoder: newJSONLinesEncoder, EncoderParams: linesEncoderParams, Sink: true, SimulatorURL: "counter=true&stamp=true",
 			Device: func() stream.Header { return device("jsonl", 250, 8, "ch", "uV", "EEG") },
 		},
+		{
+			Name: "rda", Doc: "BrainProducts Remote Data Access", Example: "format=rda", Carrier: TCP, Port: 51244,
+			Params: rdaParams, New: newRDA, Like: likeRDA, SimulatorURL: "sample=i16&bit=0.25", Markers: true,
+			Encoder: newRDAEncoder, EncoderParams: rdaEncoderParams, Sink: true,
+			Device: func() stream.Header { return device("RDA", 500, 32, "ch", "uV", "EEG") },
+		},
+		{
+			Name: "ephys-socket", Doc: "Open Ephys, EphysSocket", Example: "format=ephys-socket&rate=30000&unit=uV", Carrier: TCP, Port: 9001,
+			Params: ephysParams, New: newEphys, Like: likeEphys, URL: "rate=1000&unit=uV",
+			Encoder: newEphysEncoder, EncoderParams: ephysEncoderParams, Sink: true,
+			Device: func() stream.Header { return device("Open Ephys", 1000, 16, "ch", "uV", "EEG") },
+		},
 	}
 }
 
