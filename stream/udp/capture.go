@@ -31,6 +31,7 @@ type Capture struct {
 	MaxAge    time.Duration // a new file after this much time; 0 = never
 	KeepFiles int           // of rotated files, the newest are kept; 0 = all
 	Buffer    int           // bytes of socket buffer to ask for; 0 = 64 MiB
+	OnReady   func()        // called once nothing is missed any more
 
 	writer   *captureWriter
 	ifaces   map[int]int // number of the interface: in the file
@@ -63,7 +64,7 @@ const (
 )
 
 // Run captures until ctx ends, which is no error.
-func (c *Capture) Run(ctx context.Context) error { return c.run(ctx, nil) }
+func (c *Capture) Run(ctx context.Context) error { return c.run(ctx) }
 
 // filterText describes the kernel's filter in the words of tcpdump.
 func (c *Capture) filterText() string {

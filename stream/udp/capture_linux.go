@@ -281,8 +281,7 @@ func (s *packetSocket) dropped() int64 {
 
 func (s *packetSocket) close() error { return s.file.Close() }
 
-// run captures; ready, when not nil, is closed once the socket listens.
-func (c *Capture) run(ctx context.Context, ready chan<- struct{}) error {
+func (c *Capture) run(ctx context.Context) error {
 	if len(c.Ports) > MaxCapturePorts {
 		return fmt.Errorf("%d ports are too many for one filter; the limit is %d", len(c.Ports), MaxCapturePorts)
 	}
@@ -311,8 +310,8 @@ func (c *Capture) run(ctx context.Context, ready chan<- struct{}) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	c.started = time.Now()
-	if ready != nil {
-		close(ready)
+	if c.OnReady != nil {
+		c.OnReady()
 	}
 	err = c.loop(ctx, s)
 	c.counts.Dropped += s.dropped()

@@ -7,6 +7,6 @@ import "context"
 // MaxCapturePorts is how many ports one filter holds.
 const MaxCapturePorts = 48
 
-func (c *Capture) run(context.Context, chan<- struct{}) error { return ErrNoCapture }
+func (c *Capture) run(context.Context) error { return ErrNoCapture }
 
 func watchAll(context.Context, *overheard) bool { return false }

@@ -55,6 +55,9 @@ type Source struct {
 	Speed   float64       // of a capture: seconds of it per second; 0 = unpaced and lossless
 	// OnTick, when set, is called after every paced wait with how late it returned.
 	OnTick func(late time.Duration)
+	// OnListening, when set, is called by Open when the socket is bound, or the
+	// connection made: before the first datagrams are waited for.
+	OnListening func()
 
 	make   func() (Format, error) // nil when no format was named: Open then says what it looks like
 	open   func(context.Context, *Source) (carrier, error)
@@ -203,6 +206,9 @@ func (s *Source) Open(ctx context.Context) (stream.Header, error) {
 		return stream.Header{}, err
 	}
 	s.carrier, s.seed = c, maphash.MakeSeed()
+	if s.OnListening != nil {
+		s.OnListening()
+	}
 	if err := s.learn(try, ready); err != nil {
 		c.Close()
 		return stream.Header{}, err

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package udp
+
+import "errors"
+
+func withoutRights(func() error) error { return errors.ErrUnsupported }
