@@ -44,7 +44,8 @@ type Options struct {
 // Engine runs a source through a pipeline into sinks.
 //
 //	Source.Read ─► ring ─► lane 0: stages ─► ring ─► lane 1: stages ─┬► ring ─► sink
-//	 goroutine              goroutine                 goroutine      └► ring ─► sink
+//	 goroutine              goroutine      │          goroutine      └► ring ─► sink
+//	                                       └► ring ─► side lane: stages ─► ring ─► sink
 //
 // Every arrow between goroutines is a stream.Ring. A chunk in gives exactly one
 // chunk out, possibly empty, at every stage.
@@ -62,7 +63,8 @@ type Engine struct {
 	taken   []stream.Time // when the chunk in the same slot of intake was read
 	spare   *stream.Chunk // what cannot be queued is read into it and dropped
 	lanes   []*lane
-	outputs []*output
+	sides   []*side
+	outputs []*output // of the main chain, side lanes among them
 	digest  *digest
 
 	dropped   atomic.Int64 // columns
@@ -199,11 +201,19 @@ func NewEngine(p *Pipeline, m *Model, src stream.Source, outs []Output, opt Opti
 		l := e.lanes[len(e.lanes)-1]
 		l.chain.Links = append(l.chain.Links, links[i])
 	}
+	e.addSides(links)
 	for _, o := range outs {
+		if s := e.sideOf(o.From); s != nil {
+			s.outputs = append(s.outputs, &output{Output: o})
+			continue
+		}
 		if o.From != "" && o.From != "source" && e.find(o.From) < 0 {
 			names := []string{"source"}
 			for _, l := range links {
 				names = append(names, l.Name)
+			}
+			for _, s := range e.sides {
+				names = append(names, s.name)
 			}
 			return nil, fmt.Errorf("%s wants the output of stage %q%s", o.Name, o.From, didYouMean(o.From, names))
 		}
@@ -337,6 +347,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	var sinks, lanes sync.WaitGroup
 	for _, o := range e.outputs {
 		sinks.Go(func() { e.deliver(o) })
+	}
+	for _, s := range e.sides {
+		s.start()
 	}
 	var failure error
 	var mu sync.Mutex
@@ -613,6 +626,11 @@ func (o *output) settle() {
 	}
 }
 
+// state says how full the ring before an output is.
+func (o *output) state() Ring {
+	return Ring{Name: "→ " + o.Name, Used: o.ring.Used(), Slots: o.ring.Slots(), Dropped: o.total.Load()}
+}
+
 // deliver is a sink's goroutine.
 func (e *Engine) deliver(o *output) {
 	defer o.ring.Stop()
@@ -676,6 +694,9 @@ func (e *Engine) Status() Status {
 			s.Engine, s.Age = l.meter.spread(n), l.meter.spread(n+1)
 		}
 	}
+	for k, side := range e.sides {
+		side.status(&s, len(e.lanes)+k+1, ended)
+	}
 	if !ended {
 		e.pacing.collect()
 	}
@@ -704,7 +725,12 @@ func (e *Engine) Status() Status {
 		s.Rings = append(s.Rings, r)
 	}
 	for _, o := range e.outputs {
-		s.Rings = append(s.Rings, Ring{Name: "→ " + o.Name, Used: o.ring.Used(), Slots: o.ring.Slots(), Dropped: o.total.Load()})
+		s.Rings = append(s.Rings, o.state())
+	}
+	for _, side := range e.sides {
+		for _, o := range side.outputs {
+			s.Rings = append(s.Rings, o.state())
+		}
 	}
 	for k := range e.events {
 		if n := e.events[k].Load(); n > 0 {

@@ -30,8 +30,21 @@ type Pipeline struct {
 	Targets, Aside []string
 	Train          TrainSettings // which windows `bci train` learns from
 	Steps          []Step
+	Sides          []Side
 
 	source []byte
+}
+
+// Side is a side lane: stages that see what a stage of the main chain puts out, on a
+// goroutine of their own, and whose output sinks can listen to. It cannot change or delay
+// a decision: for slow work, such as networks, envelope correlations or autoregressive
+// models. In a replay it sees everything; live, what it is too slow for is dropped before
+// it, counted and told.
+type Side struct {
+	Name  string
+	Line  int
+	After int // index of the step it listens to; -1 = the source
+	Steps []Step
 }
 
 // Label maps a marker to a class.
@@ -158,33 +171,97 @@ func ParsePipeline(path string, src []byte) (*Pipeline, error) {
 	if p.Idle != "" && len(p.Labels) > 0 && indexOf(p.Classes(), p.Idle) < 0 {
 		return nil, fail(0, "idle is %q, which no label maps to; the classes are %v", p.Idle, p.Classes())
 	}
+	if p.Steps, err = p.parseStages(stages, false); err != nil {
+		return nil, err
+	}
+	if len(p.Steps) == 0 {
+		return nil, fail(stages.line, "there is nothing beside the side lanes; list at least one stage of the main chain")
+	}
+	return p, nil
+}
+
+// parseStages reads a list of stages: the main one, or that of a side lane.
+func (p *Pipeline) parseStages(list *node, beside bool) (steps []Step, err error) {
+	fail := func(line int, format string, args ...any) error {
+		return &FileError{Path: p.Path, Line: line, Msg: fmt.Sprintf(format, args...)}
+	}
 	lane := 0
-	for i, e := range stages.entries {
-		name, line, value, err := single(path, e, "stages")
+	for i, e := range list.entries {
+		name, line, value, err := single(p.Path, e, "stages")
 		if err != nil {
 			return nil, err
 		}
-		if name == "lane" {
+		switch {
+		case (name == "lane" || name == "side") && beside:
+			return nil, fail(line, "a side lane is one goroutine, so %s does not belong into it", name)
+		case name == "lane":
 			if value != nil && value.kind != "nothing" {
 				return nil, fail(line, "lane takes no settings: it cuts the chain, and what follows runs on its own goroutine")
 			}
-			if i == 0 || i == len(stages.entries)-1 {
+			if i == 0 || i == len(list.entries)-1 {
 				return nil, fail(line, "lane stands between two stages")
 			}
 			lane++
+			continue
+		case name == "side":
+			if err := p.parseSide(line, value, len(steps)-1); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		t := FindStage(name)
 		if t == nil {
 			return nil, fail(line, "there is no stage %q%s", name, didYouMean(name, StageNames()))
 		}
-		s, err := parseSettings(path, name, line, t.Params, value)
+		s, err := parseSettings(p.Path, name, line, t.Params, value)
 		if err != nil {
 			return nil, err
 		}
-		p.Steps = append(p.Steps, Step{Type: t, Settings: s, Line: line, Lane: lane})
+		step := Step{Type: t, Settings: s, Line: line, Lane: lane}
+		if _, ok := t.New(s).(decoders.Fitter); ok && beside {
+			return nil, fail(line, "%s learns from data, which only the main chain does; move it there", name)
+		}
+		steps = append(steps, step)
 	}
-	return p, nil
+	return steps, nil
+}
+
+// parseSide reads a side lane that stands behind step after of the main chain.
+func (p *Pipeline) parseSide(line int, v *node, after int) error {
+	fail := func(line int, format string, args ...any) error {
+		return &FileError{Path: p.Path, Line: line, Msg: fmt.Sprintf(format, args...)}
+	}
+	s := Side{Line: line, After: after}
+	if v == nil || v.kind != "mapping" {
+		return fail(line, "side takes a name and a list of stages, as in side: {name: network, stages: [...]}")
+	}
+	for _, k := range v.keys {
+		var err error
+		switch {
+		case k.name == "name" && k.value.kind == "text":
+			s.Name = k.value.text
+		case k.name == "stages" && k.value.kind == "list":
+			if s.Steps, err = p.parseStages(k.value, true); err != nil {
+				return err
+			}
+		default:
+			return fail(k.line, "side takes a name (a word) and stages (a list), so %q does not belong here", k.name)
+		}
+	}
+	taken := StageNames()
+	for _, other := range p.Sides {
+		taken = append(taken, other.Name)
+	}
+	switch {
+	case s.Name == "":
+		return fail(line, "the side lane needs a name, by which sinks listen to it (?tap=NAME)")
+	case s.Name == "source" || indexOf(taken, s.Name) >= 0:
+		return fail(line, "the side lane cannot be called %q, which is the name of something else", s.Name)
+	case len(s.Steps) == 0:
+		return fail(line, "the side lane %s lists no stages", s.Name)
+	}
+	p.Sides = append(p.Sides, s)
+	return nil
 }
 
 var trainParams = []Param{
@@ -222,7 +299,8 @@ func (p *Pipeline) ClassOf() map[string]string {
 func (p *Pipeline) Lanes() int { return p.Steps[len(p.Steps)-1].Lane + 1 }
 
 // Hash identifies the stages and their settings: SHA-256 of their canonical text.
-// Comments, order of settings, defaults spelled out, names and lanes do not matter.
+// Comments, order of settings, defaults spelled out, names, lanes and side lanes do not
+// matter.
 func (p *Pipeline) Hash() string {
 	h := sha256.New()
 	for i := range p.Steps {
@@ -236,15 +314,17 @@ func (p *Pipeline) Hash() string {
 func (s *Step) canonical() string { return s.Type.Name + s.Settings.canonical() }
 
 // Build makes the stages. They are neither trained nor opened.
-func (p *Pipeline) Build() []stream.Link {
-	links := make([]stream.Link, len(p.Steps))
+func (p *Pipeline) Build() []stream.Link { return build(p.Steps) }
+
+func build(steps []Step) []stream.Link {
+	links := make([]stream.Link, len(steps))
 	seen := map[string]int{}
-	for i := range p.Steps {
-		name := p.Steps[i].Type.Name
+	for i := range steps {
+		name := steps[i].Type.Name
 		if seen[name]++; seen[name] > 1 {
 			name = fmt.Sprintf("%s-%d", name, seen[name])
 		}
-		links[i] = stream.Link{Name: name, Stage: p.Steps[i].Type.New(p.Steps[i].Settings)}
+		links[i] = stream.Link{Name: name, Stage: steps[i].Type.New(steps[i].Settings)}
 	}
 	return links
 }

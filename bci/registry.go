@@ -62,10 +62,10 @@ func FindStage(name string) *StageType {
 	return nil
 }
 
-// StageNames returns all names, sorted, and "lane", which is not a stage but
-// stands among them.
+// StageNames returns all names, sorted, with "lane" and "side", which are not stages but
+// stand among them.
 func StageNames() []string {
-	names := []string{"lane"}
+	names := []string{"lane", "side"}
 	for _, t := range Stages() {
 		names = append(names, t.Name)
 	}

@@ -56,7 +56,7 @@ func Sinks() []SinkType {
 }
 
 var tapParams = []Param{
-	{Name: "tap", Kind: Text, Default: "", Doc: "what to write: source, the name of a stage, or nothing for the decisions"},
+	{Name: "tap", Kind: Text, Default: "", Doc: "what to write: source, the name of a stage or of a side lane, or nothing for the decisions"},
 }
 
 // OpenSink finds the scheme of an address and makes its output.

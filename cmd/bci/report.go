@@ -120,6 +120,9 @@ func (r *runReport) print(w io.Writer) {
 	}
 	line("events", "%s", events)
 	line("digest", "%s", r.Digest)
+	for _, b := range r.Status.Sides {
+		line("side lane "+b.Name, "%d columns, age of data p50 %.0f, p99 %.0f µs, digest %s", b.Columns, b.Age.P50, b.Age.P99, b.Digest)
+	}
 	fmt.Fprintf(w, "\n  %-24s %10s %10s %10s %10s %12s %6s %9s %5s %10s\n", "stage", "p50 (µs)", "p99 (µs)", "p99.9 (µs)", "max (µs)", "delay (s)", "rows", "rate (Hz)", "lane", "memory (B)")
 	for _, s := range r.Status.Stages {
 		fmt.Fprintf(w, "  %-24s %10.1f %10.1f %10.1f %10.1f %12.3f %6d %9.4g %5d %10d\n", s.Name, s.Work.P50, s.Work.P99, s.Work.P999, s.Work.Max, s.DelayS, s.Rows, s.RateHz, s.Lane, s.Bytes)

@@ -57,7 +57,9 @@ name of a stage, or of a feature of window, it prints that one with its settings
 --all prints them for every stage.
 
 "lane" is not a stage: as an entry of its own it cuts the chain, and what follows
-runs on another goroutine. It changes no bit of the result.`,
+runs on another goroutine. It changes no bit of the result. Nor is "side": it hangs
+stages beside the chain, for slow work that must not delay a decision; sinks listen
+to it by its name (--to csv:net.csv?tap=NAME).`,
 		Example: "  bci stages\n  bci stages bandpass\n  bci stages --json",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -130,7 +132,8 @@ func printOverview(w io.Writer) {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "  %-22s cut the chain here: what follows runs on another goroutine, with the same result\n\nbci stages NAME shows the settings of a stage, their units, ranges and defaults.\n", "lane")
+	fmt.Fprintf(w, "  %-22s cut the chain here: what follows runs on another goroutine, with the same result\n", "lane")
+	fmt.Fprintf(w, "  %-22s stages beside the chain that cannot delay it, as in side: {name: net, stages: [...]}; sinks: ?tap=net\n\nbci stages NAME shows the settings of a stage, their units, ranges and defaults.\n", "side")
 }
 
 func printStage(w io.Writer, s stageListing, indent string) {
