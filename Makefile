@@ -7,7 +7,7 @@ FUZZ    ?= 5s
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test test-interop bench-peers flint browser check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test test-interop bench bench-peers flint browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ FLINT ?= ../shared/data/neural-decoding/flint2012-run1
 
 flint: build ## the Discriminative Kalman Filter's published benchmark (FLINT=folder with its data)
 	$(BIN) flint --data $(FLINT)
+
+bench: ## the DKF's published simulations in full, and the time of one step of every decoder of kinematics
+	NEUROSTREAM_BENCH=1 $(GO) test ./decoders -count=1 -timeout 30m -v -run TestSimulations
+	$(GO) test ./decoders -run '^$$' -bench Kinematics
 
 invariants: ## tests with memory poisoned when it changes hands
 	$(GO) test -short -tags invariants ./stream/... ./bci/... ./replay/...

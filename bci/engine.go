@@ -93,6 +93,7 @@ type lane struct {
 	meter *meter // one histogram a stage; the last lane: then engine latency, then age
 	dst   *stream.Chunk
 	taps  [][]*output // by stage
+	fell  []*fallen   // by stage; nil where none is counted
 	last  stream.Time
 	bytes []int64  // by stage: output chunk and state
 	parts [][]Part // by stage; measured behind everything else of meter
@@ -268,6 +269,12 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			return e.stageError(l, err)
 		}
 		l.taps = make([][]*output, len(l.chain.Links))
+		l.fell = make([]*fallen, len(l.chain.Links))
+		for i := range l.fell {
+			if _, ok := l.chain.Links[i].Stage.(falls); ok {
+				l.fell[i] = new(fallen)
+			}
+		}
 		if i == len(e.lanes)-1 {
 			l.dst = stream.NewChunk(&out)
 		} else {
@@ -538,6 +545,9 @@ func (e *Engine) probe(l *lane, i int) {
 	now := e.clock.Now()
 	if i >= 0 {
 		l.meter.record(i, now-l.last)
+		if f := l.fell[i]; f != nil {
+			f.store(l.chain.Links[i].Stage)
+		}
 		if len(l.taps[i]) > 0 {
 			out := l.dst
 			if i < len(l.chain.Links)-1 {
@@ -686,7 +696,7 @@ func (e *Engine) Status() Status {
 			delay = h.Delay - before
 			s.Stages = append(s.Stages, Stage{
 				Name: l.chain.Links[i].Name, Work: l.meter.spread(i), DelayS: delay,
-				Rows: h.Rows(), RateHz: h.Rate, Lane: l.laneNumber(e), Bytes: l.bytes[i], Parts: l.spreadParts(i, l.spreads()),
+				Rows: h.Rows(), RateHz: h.Rate, Lane: l.laneNumber(e), Bytes: l.bytes[i], Fallbacks: l.fell[i].load(), Parts: l.spreadParts(i, l.spreads()),
 			})
 		}
 		if l.next == nil {

@@ -1,5 +1,7 @@
 package bci
 
+import "neurostream/decoders"
+
 // Status is what an engine says of itself while it runs: the page shows it, the
 // end-of-run report is made from the last one. All numbers are totals since Open.
 type Status struct {
@@ -46,6 +48,8 @@ type Stage struct {
 	Lane   int     `json:"lane"`    // goroutine it runs on
 	Bytes  int64   `json:"bytes"`   // memory of its output chunk and state
 	Parts  []Part  `json:"parts,omitempty"`
+
+	Fallbacks *decoders.Fallbacks `json:"fallbacks,omitempty"` // of a decoder that can fall back
 }
 
 // Part is what a stage computes among others, such as a feature of a window. What several

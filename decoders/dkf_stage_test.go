@@ -3,9 +3,11 @@ package decoders
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"neurostream/stream"
 	"neurostream/stream/streamtest"
 )
 
@@ -123,5 +125,49 @@ func TestDKFRefusals(t *testing.T) {
 	}
 	if err := (&DKF{Mode: DKFStandard, Q: "kernel"}).LoadModel(raw); err == nil || !strings.Contains(err.Error(), "without a kernel Q") {
 		t.Errorf("kernel Q without one: %v", err)
+	}
+}
+
+// A decoder that falls back too often says so, at the same column however the stream
+// was cut, and its counts outlive a break.
+func TestDKFTellsFallbacks(t *testing.T) {
+	rows := reach(6, 1200, 3)
+	for i := range rows.Target { // nothing to be learned: Q is not smaller than S
+		rows.Target[i] = []float64{math.Sin(float64(i) * 0.05), math.Cos(float64(i) * 0.07)}
+	}
+	k := &DKF{F: DKFNW, Mode: DKFStandard, Q: "kernel"}
+	if err := k.Fit(context.Background(), rows, nil); err != nil {
+		t.Fatal(err)
+	}
+	events := func(block int) (out []stream.Event, count Fallbacks) {
+		h := rows.Header.Clone()
+		header, err := k.Open(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, dst := stream.NewChunk(&h), stream.NewChunk(&header)
+		for from := 0; from < 1200; from += block {
+			n := min(block, 1200-from)
+			src.Clear()
+			src.Resize(n)
+			src.Seq, src.T0 = int64(from), stream.Time(from)*20e6
+			for i := range n {
+				src.SetColumn(i, rows.X[from+i])
+			}
+			k.Process(dst, src)
+			out = append(out, dst.Events...)
+		}
+		return out, k.Fallbacks()
+	}
+	a, count := events(1)
+	b, _ := events(64)
+	if len(a) == 0 || !slices.Equal(a, b) {
+		t.Fatalf("events %v and %v", a, b)
+	}
+	if e := a[0]; e.Kind != stream.EventFallback || (e.Seq+1)%500 != 0 || e.Time != stream.Time(e.Seq)*20e6 || e.Count <= 100 {
+		t.Errorf("%v at %d ns", e, e.Time)
+	}
+	if count.Columns != 1200 || count.Fallbacks < a[0].Count || count.Unusable != 0 {
+		t.Errorf("%+v", count)
 	}
 }

@@ -168,7 +168,22 @@ type track struct {
 	rate    float64 // running fallbacks per second
 	forget  float64
 	perStep float64
+	period  float64 // seconds of a column; 0 = irregular
+
+	count        Fallbacks
+	span, inSpan int64 // columns after which fallbacks are told, and how many have passed
+	fell         int64 // fallbacks among them
 }
+
+// Fallbacks counts what a decoder of kinematics could not do as it was meant.
+type Fallbacks struct {
+	Columns   int64 `json:"columns"`   // decoded
+	Fallbacks int64 `json:"fallbacks"` // of them with a simpler update than the mode's
+	Unusable  int64 `json:"unusable"`  // of them only predicted: a row was bad or no number
+}
+
+// Fallbacks returns the counts since Open. The goroutine that calls Process may call it.
+func (k *track) Fallbacks() Fallbacks { return k.count }
 
 func (k *track) open(in stream.Header, c conditioning, t tracker, saturate float64, health bool) (stream.Header, error) {
 	if err := in.Validate(); err != nil {
@@ -182,10 +197,10 @@ func (k *track) open(in stream.Header, c conditioning, t tracker, saturate float
 		return stream.Header{}, fmt.Errorf("the model decodes %d features to %d outputs but describes %d and %d", n, d, len(c.Rows), len(c.Output))
 	}
 	*k = track{c: c, t: t, limit: saturate, rows: health, raw: make([]float64, n), x: make([]float64, n)}
-	k.perStep = 1
-	k.forget = 0.01
+	k.perStep, k.forget, k.span = 1, 0.01, 1000
 	if in.Rate > 0 {
-		k.perStep, k.forget = in.Rate, -math.Expm1(-1/(10*in.Rate))
+		k.perStep, k.forget, k.period = in.Rate, -math.Expm1(-1/(10*in.Rate)), 1/in.Rate
+		k.span = max(10, int64(math.Round(10*in.Rate)))
 	}
 	out := in
 	out.Channels = slices.Clone(c.Output)
@@ -202,7 +217,13 @@ func (k *track) open(in stream.Header, c conditioning, t tracker, saturate float
 
 // Reset returns to the state after Open.
 func (k *track) Reset() {
-	k.rate = 0
+	k.count = Fallbacks{}
+	k.restart()
+}
+
+// restart forgets what came before a break; what was counted stays.
+func (k *track) restart() {
+	k.rate, k.inSpan, k.fell = 0, 0, 0
 	if k.t != nil {
 		k.t.reset()
 	}
@@ -214,7 +235,7 @@ func (k *track) Process(dst, src *stream.Chunk) {
 	dst.Follow(src)
 	unmark(dst)
 	if src.Flags.Broken() {
-		k.Reset()
+		k.restart()
 	}
 	for i := range src.Len {
 		src.Column(k.raw, i)
@@ -235,8 +256,23 @@ func (k *track) Process(dst, src *stream.Chunk) {
 		}
 		fell, innovation := k.t.health()
 		k.rate -= k.forget * k.rate
+		k.count.Columns++
+		if !ok {
+			k.count.Unusable++
+		}
 		if fell {
 			k.rate += k.forget * k.perStep
+			k.count.Fallbacks++
+			k.fell++
+		}
+		if k.inSpan++; k.inSpan == k.span {
+			if 5*k.fell > k.span { // the exception has become the rule
+				dst.Events = append(dst.Events, stream.Event{
+					Kind: stream.EventFallback, Seq: src.Seq + int64(i), Time: src.T0 + stream.Time(math.Round(float64(i)*k.period*1e9)), Count: k.fell,
+					Origin: "decoder", Detail: "Q(x) is not smaller than the prior, or no precision was left: train on more data, or use mode robust",
+				})
+			}
+			k.inSpan, k.fell = 0, 0
 		}
 		if k.rows {
 			d := len(k.c.Output)
@@ -254,6 +290,9 @@ func (k *track) FallbackRate() float64 { return k.rate }
 func (k *track) Snapshot(dst []byte) []byte {
 	w := stream.StateWriter{Buf: dst}
 	w.Float(k.rate)
+	for _, v := range []int64{k.inSpan, k.fell, k.count.Columns, k.count.Fallbacks, k.count.Unusable} {
+		w.Int(v)
+	}
 	k.t.snapshot(&w)
 	return w.Buf
 }
@@ -262,12 +301,16 @@ func (k *track) Snapshot(dst []byte) []byte {
 func (k *track) Restore(state []byte) error {
 	r := stream.StateReader{Buf: state}
 	rate := r.Float()
+	var v [5]int64
+	for i := range v {
+		v[i] = r.Int()
+	}
 	k.t.restore(&r)
 	if err := r.Err(); err != nil {
 		k.Reset()
 		return err
 	}
-	k.rate = rate
+	k.rate, k.inSpan, k.fell, k.count = rate, v[0], v[1], Fallbacks{v[2], v[3], v[4]}
 	return nil
 }
 

@@ -24,12 +24,13 @@ const (
 	EventChannelBad       // a channel cannot be used from here on; Detail says which and why, Count how long it looked so (columns)
 	EventChannelGood      // a channel is used again; Count columns of it were marked
 	EventArtifact         // Count columns or components were taken for an artifact and cleaned
+	EventFallback         // a decoder used a simpler update at Count columns of the last 10 s
 )
 
 var kindNames = [...]string{
 	"none", "gap", "double", "reorder", "clock-jump", "drop", "restart", "rate-change",
 	"malformed", "stale", "bad-samples", "bridge", "model-swap", "note",
-	"channel-bad", "channel-good", "artifact",
+	"channel-bad", "channel-good", "artifact", "fallback",
 }
 
 // String returns the name used in logs, JSON and recordings.

@@ -59,7 +59,7 @@ func TestHeaderLooksUpAndClones(t *testing.T) {
 
 // TestKindNumbers: the numbers stand in recordings, so none may ever change.
 func TestKindNumbers(t *testing.T) {
-	names := []string{"none", "gap", "double", "reorder", "clock-jump", "drop", "restart", "rate-change", "malformed", "stale", "bad-samples", "bridge", "model-swap", "note", "channel-bad", "channel-good", "artifact"}
+	names := []string{"none", "gap", "double", "reorder", "clock-jump", "drop", "restart", "rate-change", "malformed", "stale", "bad-samples", "bridge", "model-swap", "note", "channel-bad", "channel-good", "artifact", "fallback"}
 	for i, want := range names {
 		k := Kind(i)
 		if k.String() != want {
@@ -69,7 +69,7 @@ func TestKindNumbers(t *testing.T) {
 			t.Errorf("%q is kind %d", want, back)
 		}
 	}
-	if EventArtifact != Kind(len(kindNames)-1) || len(names) != len(kindNames) {
+	if EventFallback != Kind(len(kindNames)-1) || len(names) != len(kindNames) {
 		t.Error("a kind has no name")
 	}
 	if Kind(200).String() != "kind-200" {

@@ -119,6 +119,11 @@ func (r *runReport) print(w io.Writer) {
 		}
 	}
 	line("events", "%s", events)
+	for _, s := range r.Status.Stages {
+		if f := s.Fallbacks; f != nil {
+			line("health of "+s.Name, "%d of %d columns fell back to a simpler update (%.2f %%), %d were only predicted", f.Fallbacks, f.Columns, 100*float64(f.Fallbacks)/float64(max(1, f.Columns)), f.Unusable)
+		}
+	}
 	line("digest", "%s", r.Digest)
 	for _, b := range r.Status.Sides {
 		line("side lane "+b.Name, "%d columns, age of data p50 %.0f, p99 %.0f µs, digest %s", b.Columns, b.Age.P50, b.Age.P99, b.Digest)
