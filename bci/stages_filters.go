@@ -226,6 +226,21 @@ var filterStages = []StageType{
 		},
 	},
 	{
+		Name: "quality", Doc: "marks channels that cannot be used, and says why", Example: "quality: {checks: [flat, saturation, amplitude: {max: 300}, line, pop], bad-after: 3, good-after: 10}",
+		Params: []Param{
+			{Name: "checks", Kind: Parts, Required: true, Doc: "what to look for, every second in every channel", Parts: qualityChecks},
+			{Name: "bad-after", Kind: Integer, Unit: "s", Default: 3.0, Min: 1, Max: 3600, Doc: "bad seconds in a row that make a channel bad"},
+			{Name: "good-after", Kind: Integer, Unit: "s", Default: 10.0, Min: 1, Max: 3600, Doc: "good seconds in a row that make it good again"},
+		},
+		New: func(s *Settings) stream.Stage {
+			f := &filters.Quality{BadAfter: s.Int("bad-after"), GoodAfter: s.Int("good-after")}
+			for _, c := range s.Parts("checks") {
+				f.Checks = append(f.Checks, c.(filters.Check))
+			}
+			return f
+		},
+	},
+	{
 		Name: "eog-regression", Doc: "takes the eyes out of every channel, by weights learned from a recording (learned)", Example: "eog-regression: {channels: [EOG1]}",
 		Params: []Param{{Name: "channels", Kind: Texts, Doc: "labels of the EOG channels; none = those of type EOG"}},
 		New:    func(s *Settings) stream.Stage { return &filters.EOGRegression{Channels: s.Texts("channels")} },
@@ -253,6 +268,61 @@ var filterStages = []StageType{
 		New: func(s *Settings) stream.Stage {
 			return &filters.ASR{Cutoff: s.Float("cutoff"), Window: s.Float("window"), Step: s.Float("step"), Delay: s.Float("delay"), Remove: s.Float("remove")}
 		},
+	},
+}
+
+var qualityChecks = []PartType{
+	{
+		Name: "flat", Doc: "nothing changes for too long",
+		Params: []Param{
+			{Name: "eps", Kind: Number, Default: 1e-6, Min: 0, Max: 1e6, Doc: "change that counts as none, in the channel's unit"},
+			{Name: "seconds", Kind: Number, Unit: "s", Default: 5.0, Min: 0.01, Max: 3600, Doc: "how long is too long"},
+		},
+		Part: func(s *Settings) any { return &filters.FlatLine{Eps: s.Float("eps"), Seconds: s.Float("seconds")} },
+	},
+	{
+		Name: "saturation", Doc: "clipped: too many samples at the limit; bad at once",
+		Params: []Param{
+			{Name: "limit", Kind: Number, Default: 0.0, Max: 1e12, Doc: "of the amplifier, in the channel's unit; 0 = the extremes of the second"},
+			{Name: "share", Kind: Number, Default: 0.01, Min: 1e-6, Max: 1, Doc: "of the samples that may be there"},
+		},
+		Part: func(s *Settings) any { return &filters.Saturation{Limit: s.Float("limit"), Share: s.Float("share")} },
+	},
+	{
+		Name: "amplitude", Doc: "peak-to-peak amplitude too large",
+		Params: []Param{{Name: "max", Kind: Number, Default: 200.0, Min: 1e-12, Max: 1e12, Doc: "peak-to-peak, in the channel's unit"}},
+		Part:   func(s *Settings) any { return &filters.Amplitude{Max: s.Float("max")} },
+	},
+	{
+		Name: "line", Doc: "hum of the mains",
+		Params: []Param{
+			{Name: "freq", Kind: Number, Unit: "Hz", Default: 50.0, Min: 2, Max: 1e4, Doc: "of the mains"},
+			{Name: "ratio", Kind: Number, Default: 4.0, Min: 1e-6, Max: 1e6, Doc: "most power within 1 Hz of it, against that from 1 to 40 Hz"},
+		},
+		Part: func(s *Settings) any { return &filters.LineNoise{Freq: s.Float("freq"), Ratio: s.Float("ratio")} },
+	},
+	{
+		Name: "high-frequency", Doc: "muscle: power from 70 to 110 Hz",
+		Params: []Param{{Name: "ratio", Kind: Number, Default: 1.0, Min: 1e-6, Max: 1e6, Doc: "most of it, against that from 1 to 40 Hz"}},
+		Part:   func(s *Settings) any { return &filters.HighFrequency{Ratio: s.Float("ratio")} },
+	},
+	{
+		Name: "deviation", Doc: "amplitude unlike that of the other channels",
+		Params: []Param{{Name: "z", Kind: Number, Default: 5.0, Min: 0.1, Max: 1e6, Doc: "robust standard deviations of the log amplitude"}},
+		Part:   func(s *Settings) any { return &filters.Deviation{Z: s.Float("z")} },
+	},
+	{
+		Name: "correlation", Doc: "correlated with no other channel",
+		Params: []Param{{Name: "min", Kind: Number, Default: 0.4, Min: 1e-6, Max: 1, Doc: "least correlation with at least one other"}},
+		Part:   func(s *Settings) any { return &filters.Correlation{Min: s.Float("min")} },
+	},
+	{
+		Name: "pop", Doc: "a jump from one sample to the next",
+		Params: []Param{
+			{Name: "max", Kind: Number, Default: 100.0, Min: 1e-12, Max: 1e12, Doc: "largest step, in the channel's unit"},
+			{Name: "hold", Kind: Number, Unit: "s", Default: 0.1, Min: 1e-6, Max: 10, Doc: "how long a jump marks the channel"},
+		},
+		Part: func(s *Settings) any { return &filters.Pop{Max: s.Float("max"), Hold: s.Float("hold")} },
 	},
 }
 

@@ -816,3 +816,52 @@ func TestASRDecisions(t *testing.T) {
 		}
 	}
 }
+
+// TestChannelQuality: the measures of artifacts.json.
+func TestChannelQuality(t *testing.T) {
+	g := golden(t, "artifacts")
+	c := g.find(t, "channel_quality")
+	x := decode[[][]float64](t, g.Inputs["quality"])
+	n, columns := len(x), len(x[0])
+	tile := make([][stream.Lanes]float64, columns)
+	flat, share, top, z, r := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	part := newPart(n)
+	for i := range columns {
+		for ch := range n {
+			tile[i][ch] = x[ch][i]
+			part.sums[ch] += x[ch][i]
+			for k := range n {
+				part.products[ch*n+k] += x[ch][i] * x[k][i]
+			}
+		}
+	}
+	part.n = columns
+	for ch := range n {
+		flat[ch] = float64(longestFlat(x[ch], decode[float64](t, c.Params["flat_eps"])))
+		share[ch] = atExtremes(x[ch])
+		least, most := extremes(x[ch])
+		top[ch] = most - least
+		z[ch] = logDeviation(x[ch])
+	}
+	robustZ(z, make([]float64, n))
+	cov := make([]float64, n*n)
+	covariance(cov, make([]float64, n), []asrPart{part})
+	maxCorrelation(r, cov)
+	band := func(name string) [2]float64 { return decode[[2]float64](t, c.Params[name]) }
+	p := newBandPowers(250, [][2]float64{band("line_band_hz"), band("hf_band_hz"), band("base_band_hz")})
+	powers := make([][stream.Lanes]float64, 3)
+	p.measure(powers, tile)
+	line, high := make([]float64, n), make([]float64, n)
+	for ch := range n {
+		line[ch], high[ch] = over(powers[0][ch], powers[2][ch]), over(powers[1][ch], powers[2][ch])
+	}
+	for name, got := range map[string][]float64{
+		"longest_flat_run_diffs": flat, "fraction_at_extremes": share, "peak_to_peak": top, "robust_z_log_std": z,
+		"max_abs_correlation": r, "line_ratio": line, "hf_ratio": high,
+	} {
+		c.near(t, name, got, decode[[]float64](t, c.Expected[name]))
+	}
+	if len(g.Cases) != 5 {
+		t.Errorf("%d cases", len(g.Cases))
+	}
+}
