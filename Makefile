@@ -7,7 +7,7 @@ FUZZ    ?= 5s
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test test-interop bench bench-peers flint browser check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test test-interop record-long bench bench-peers flint browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ static: ## staticcheck
 
 race: ## tests under the race detector
 	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+RECORD_FOR ?= 10m
+
+record-long: ## ten streams recorded in real time while one is decoded (RECORD_FOR=10m)
+	NEUROSTREAM_RECORD_FOR=$(RECORD_FOR) $(GO) test -count=1 -timeout 0 -run RecordForLong -v ./bci
 
 # Peers live in virtual environments of their own, made from pinned lists.
 .venv/interop: stream/lsl/testdata/interop/requirements.txt recordings/xdf/testdata/requirements.txt

@@ -105,8 +105,8 @@ func (r *reception) absent() bool {
 	return r.waiting.Load() == 0 && time.Since(r.epoch)-time.Duration(r.left.Load()) > absence
 }
 
-// await returns when there may be news in the queue, or after patience. ctx may be
-// nil.
+// await returns when there may be news in the queue, or after patience, or when ctx
+// ends while somebody else reads.
 func (in *Inlet) await(ctx context.Context) {
 	r := &in.reception
 	r.waiting.Add(1)
@@ -141,10 +141,6 @@ func (in *Inlet) await(ctx context.Context) {
 }
 
 func (in *Inlet) awaitSignal(ctx context.Context) {
-	if ctx == nil {
-		<-in.queue.wake
-		return
-	}
 	select {
 	case <-in.queue.wake:
 	case <-ctx.Done():

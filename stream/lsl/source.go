@@ -364,7 +364,7 @@ func (s *Source) Read(dst *stream.Chunk) error {
 			}
 			return fmt.Errorf("lsl: %w", ended)
 		}
-		s.inlet.await(nil)
+		s.inlet.await(context.Background())
 	}
 }
 
