@@ -32,6 +32,7 @@ type section struct {
 var sections = []section{
 	{"lsl", "Lab Streaming Layer over the loopback, against liblsl (B6)", measureLSL},
 	{"signal", "filters and features against SciPy, NumPy and MNE", signalBench},
+	{"decoders", "decoders of kinematics against NumPy and scikit-learn", decodersBench},
 }
 
 // bench is what a section works with.
