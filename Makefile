@@ -55,13 +55,13 @@ record-long: ## ten streams recorded in real time while one is decoded (RECORD_F
 	NEUROSTREAM_RECORD_FOR=$(RECORD_FOR) $(GO) test -count=1 -timeout 0 -run RecordForLong -v ./bci
 
 # Peers live in virtual environments of their own, made from pinned lists.
-.venv/interop: stream/lsl/testdata/interop/requirements.txt recordings/xdf/testdata/requirements.txt
+.venv/interop: stream/lsl/testdata/interop/requirements.txt stream/udp/testdata/interop/requirements.txt recordings/xdf/testdata/requirements.txt
 	python3 -m venv $@
 	$@/bin/pip install --quiet --disable-pip-version-check --no-deps $(foreach r,$^,-r $(r))
 	touch $@
 
-test-interop: .venv/interop ## against liblsl and pyxdf, both directions (needs Python 3 with venv)
-	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./recordings/...
+test-interop: .venv/interop ## against liblsl, pyxdf, BrainFlow, python-osc, FieldTrip's client, both directions (needs Python 3 with venv)
+	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./stream/udp ./recordings/...
 
 # One pinned list; packages of a list resolve their own dependencies.
 .venv/peers: cmd/bench-peers/requirements.txt

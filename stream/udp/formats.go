@@ -155,6 +155,12 @@ func Formats() []FormatType {
 			Device: func() stream.Header { return device("jsonl", 250, 8, "ch", "uV", "EEG") },
 		},
 		{
+			Name: "yaml", Doc: "a packet of one's own, described in a YAML file", Example: "format=yaml&file=amplifier.yaml", Carrier: UDP | TCP,
+			Params: describedParams, New: newDescribed, URL: "text=" + url.QueryEscape(describedExample), SimulatorURL: "text=" + url.QueryEscape(describedExample), Kept: 1,
+			Encoder: newDescribedEncoder, EncoderParams: describedParams,
+			Device: func() stream.Header { return device("described", 250, 2, "ch", "uV", "EEG") },
+		},
+		{
 			Name: "rda", Doc: "BrainProducts Remote Data Access", Example: "format=rda", Carrier: TCP, Port: 51244,
 			Params: rdaParams, New: newRDA, Like: likeRDA, SimulatorURL: "sample=i16&bit=0.25", Markers: true,
 			Encoder: newRDAEncoder, EncoderParams: rdaEncoderParams, Sink: true,
@@ -168,6 +174,11 @@ func Formats() []FormatType {
 		},
 	}
 }
+
+// describedExample is the packet that the simulator of described packets sends.
+const describedExample = `rate: 250
+channels: [{label: ch1, unit: uV, bit: 0.25}, {label: ch2, unit: uV, bit: 0.25}]
+packet: [{const: a0}, {counter: u8, step: 1}, {stamp: us64, clock: unix}, {samples: i16, columns: 2}, {checksum: crc16}]`
 
 // device makes the header of a simulated device.
 func device(name string, rate float64, channels int, prefix, unit, kind string) stream.Header {

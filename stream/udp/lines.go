@@ -580,7 +580,6 @@ type linesEncoder struct {
 	json    bool
 	counted bool
 	stamped bool
-	head    bool
 	per     int
 	n       uint64
 	rate    float64

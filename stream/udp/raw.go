@@ -36,7 +36,6 @@ type raw struct {
 	stamp   string //
 	tick    float64
 	columns int // 0 = any
-	unixed  bool
 }
 
 var rawParams = append([]Param{

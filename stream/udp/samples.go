@@ -169,10 +169,7 @@ type matrix struct {
 	scales []Scale // per row, or nil
 }
 
-func (m *matrix) size(rows, columns int) int { return rows * columns * m.typ.Size() }
-
-// decode appends columns read from p, which holds size(rows, columns) bytes or
-// more. What is not a finite number becomes 0 and is marked bad.
+// decode appends columns read from p, which holds that many numbers or more. What is not a finite number becomes 0 and is marked bad.
 func (m *matrix) decode(dst *stream.Chunk, p []byte, columns int) {
 	from := dst.Len
 	dst.Extend(columns)

@@ -24,7 +24,6 @@ import (
 // Source: Unicorn-Network-Interfaces-Hybrid-Black, unicorn-udp-interface.md.
 type unicorn struct {
 	scratch
-	rows   int
 	matrix matrix
 }
 
