@@ -14,7 +14,7 @@ import (
 func TestDatagrams(t *testing.T) {
 	a := captures(t)
 	kinds := map[string]int{}
-	for _, name := range []string{"discovery_v4_site", "discovery_v4_machine", "discovery_knownpeers", "discovery_continuous", "discovery_lan_dual", "timedata", "timedata_lan"} {
+	for _, name := range []string{"discovery_v4_site", "discovery_v4_machine", "discovery_knownpeers", "discovery_continuous", "discovery_lan_dual", "timedata", "timedata_lan", "recovery"} {
 		var j struct {
 			Datagrams []struct {
 				Kind, Query, Name, UID string

@@ -218,6 +218,21 @@ func pushPattern(t testing.TB, o *Outlet, k int, stamp float64) {
 	}
 }
 
+// pushPatternChunk pushes samples k to k+n-1 as one chunk.
+func pushPatternChunk(t testing.TB, o *Outlet, k, n int, stamp float64) {
+	t.Helper()
+	c := new(stream.Chunk)
+	c.Alloc(o.info.Channels, n)
+	c.Resize(n)
+	c.T0 = FromStamp(stamp)
+	for i := range n {
+		unpackColumn(c, i, o.info.Format, pattern(nil, o.info.Format, k+i, o.info.Channels))
+	}
+	if err := o.PushChunk(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func patternDigest(f Format, channels, from, n int) string {
 	h := sha256.New()
 	var p []byte
@@ -335,8 +350,14 @@ func TestInteropInletOfLiblsl(t *testing.T) {
 						t.Errorf("%s is seen as %v", i.Name, a)
 					}
 					p.send(args{"op": "pull", "id": id, "n": x.n})
-					for k := range x.n {
-						pushPattern(t, o, k, 7000.25+float64(k)*x.dt)
+					for k := 0; k < x.n; k += x.size {
+						if x.size > 1 && i.Format != String && i.Rate > 0 {
+							pushPatternChunk(t, o, k, min(x.size, x.n-k), 7000.25+float64(k)*x.dt)
+							continue
+						}
+						for l := k; l < min(k+x.size, x.n); l++ {
+							pushPattern(t, o, l, 7000.25+float64(l)*x.dt)
+						}
 					}
 					a = p.answer()
 					if a["n"] != float64(x.n) || a["digest"] != patternDigest(i.Format, i.Channels, 0, x.n) {
@@ -544,8 +565,8 @@ func TestInteropClock(t *testing.T) {
 	})
 }
 
-// TestInteropManyToMany: three liblsl inlets on one outlet of ours, and three
-// liblsl outlets into one Source.
+// TestInteropManyToMany: three liblsl inlets on one outlet of ours, three inlets of
+// ours on one outlet of liblsl's, and three liblsl outlets into one Source.
 func TestInteropManyToMany(t *testing.T) {
 	eachLibrary(t, func(t *testing.T, lib string) {
 		c, file := interopConfig(t, 110)
@@ -566,6 +587,22 @@ func TestInteropManyToMany(t *testing.T) {
 				t.Errorf("inlet %d: %v samples", i, a["n"])
 			}
 		}
+		peers[0].do(args{"op": "outlet", "id": 3, "name": "other", "channels": 4, "rate": 1000.0, "format": "int32", "source_id": "other"})
+		var ins []*Inlet
+		for range 3 {
+			ins = append(ins, openInlet(t, c, Match{Name: "other"}, InletOptions{}))
+		}
+		peers[0].do(args{"op": "consumers", "id": 3})
+		time.Sleep(100 * time.Millisecond) // liblsl serves a consumer a moment after it counts it
+		peers[0].send(args{"op": "push", "id": 3, "n": 3000, "t0": 10.0, "dt": 0.001, "size": 1})
+		for i, in := range ins {
+			got := pullN(t, in, 3000)
+			if h := sha256.Sum256(got.Values); hex.EncodeToString(h[:]) != patternDigest(Int32, 4, 0, 3000) {
+				t.Errorf("our inlet %d gets other values", i)
+			}
+			checkStamps(t, got.Stamps, 10, 0.001)
+		}
+		peers[0].answer()
 		base := LocalClock() + 0.3
 		peers[0].do(args{"op": "outlet", "id": 2, "name": "data", "channels": 2, "rate": 100.0, "format": "float32", "source_id": "d"})
 		peers[1].do(args{"op": "outlet", "id": 2, "name": "cues", "type": "Markers", "channels": 1, "rate": 0.0, "format": "string", "source_id": "c"})
