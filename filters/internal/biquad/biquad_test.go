@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"neurostream/filters/internal/biquad"
 	"neurostream/stream/kernel"
@@ -186,12 +187,16 @@ func BenchmarkCascade(b *testing.B) {
 				for k := range tiles {
 					tiles[k], states[k] = make([]biquad.Column, 32), append([]biquad.State(nil), s...)
 				}
+				least := time.Duration(1 << 62) // of a chunk: what an undisturbed core does
 				for b.Loop() {
+					start := time.Now()
 					for k := range tiles {
 						copy(tiles[k], source)
 						f(tiles[k], q, states[k])
 					}
+					least = min(least, time.Since(start))
 				}
+				b.ReportMetric(64*32/least.Seconds()/1e6, "best-Msamples/s")
 				b.ReportMetric(float64(b.N)*64*32/b.Elapsed().Seconds()/1e6, "Msamples/s")
 			})
 		}
