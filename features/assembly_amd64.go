@@ -97,16 +97,16 @@ func crossProductAssembly(level kernel.Set, dst *[16]vec, x, y []vec) {
 	}
 }
 
-func crossMagnitudeAssembly(level kernel.Set, dst *[8]vec, x, y []vec, row, lane *vec) {
-	n := len(x) / 2
-	if n == 0 {
+func crossMagnitudeAssembly(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+	if terms == 0 || bins == 0 {
 		return // nothing to add: |0| = 0
 	}
-	y = y[:2*n]
+	last := (bins - 1) * stride
+	_, _, _, _ = x[last+2*terms-1], y[last+2*terms-1], row[(bins-1)*step], lane[(bins-1)*step]
 	if level == kernel.AVX512 {
-		crossMagnitudeAVX512(&dst[0][0], &x[0][0], &y[0][0], n, &row[0], &lane[0])
+		crossMagnitudeAVX512(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride, 64*step, &row[0][0], &lane[0][0])
 	} else {
-		crossMagnitudeAVX2(&dst[0][0], &x[0][0], &y[0][0], n, &row[0], &lane[0])
+		crossMagnitudeAVX2(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride, 64*step, &row[0][0], &lane[0][0])
 	}
 }
 

@@ -20,8 +20,8 @@ func addRowsAssembly(_ kernel.Set, a, b []vec) { addRowsPlain(a, b) }
 
 func crossProductAssembly(_ kernel.Set, dst *[16]vec, x, y []vec) { crossProductPlain(dst, x, y) }
 
-func crossMagnitudeAssembly(_ kernel.Set, dst *[8]vec, x, y []vec, row, lane *vec) {
-	crossMagnitudePlain(dst, x, y, row, lane)
+func crossMagnitudeAssembly(_ kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+	crossMagnitudePlain(dst, x, y, terms, bins, stride, row, lane, step)
 }
 
 func unitsAssembly(_ kernel.Set, dst, bins []vec) { unitsPlain(dst, bins) }

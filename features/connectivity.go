@@ -49,6 +49,7 @@ type Connectivity struct {
 	x    *crossings
 	r    []*reduction
 	seed []bool
+	all  bool // no seeds
 }
 
 // Measures lists the names that Connectivity.Measure takes.
@@ -64,7 +65,7 @@ func (x *Connectivity) Open(p *Plan) ([]Row, error) {
 		return nil, err
 	}
 	c := p.In.Rows()
-	x.seed = make([]bool, c)
+	x.seed, x.all = make([]bool, c), len(x.Seeds) == 0
 	for i := range x.seed {
 		x.seed[i] = len(x.Seeds) == 0
 	}
@@ -146,6 +147,12 @@ func (x *Connectivity) Extract(out Out, e *Epoch) {
 	x.x.of(e)
 	c, tiles, row := e.Rows(), x.x.tiles, 0
 	for _, r := range x.r {
+		if (x.Output == "" || x.Output == "pairs") && x.all && !r.anyDead(c) {
+			n := c * (c - 1) / 2
+			r.pairs(out, row, c, tiles)
+			row += n
+			continue
+		}
 		if x.Output == "" || x.Output == "pairs" {
 			for i := range c {
 				for j := i + 1; j < c; j++ {

@@ -24,11 +24,11 @@ type crossings struct {
 	wantU     bool
 	tiles     int
 	segments  int
-	panel     []vec // bins x tiles x segments x (re, im)
-	phase     []vec // the same for u
-	inverse   []vec // bins x tiles: 1/sqrt(sum |X|^2), 0 without power
-	power     []vec // bins x tiles: sum |X|^2
-	level     vec   // 1/K in every lane
+	panel     []vec  // bins x tiles x segments x (re, im)
+	phase     []vec  // the same for u
+	inverse   []vec  // bins x tiles: 1/sqrt(sum |X|^2), 0 without power
+	power     []vec  // bins x tiles: sum |X|^2
+	level     [1]vec // 1/K in every lane
 	pooled    pairSums
 	done      bool
 	index     int64
@@ -111,8 +111,8 @@ func (c *crossings) alloc(p *Plan) {
 		c.phase = make([]vec, n*c.segments*2)
 	}
 	c.inverse, c.power = make([]vec, n), make([]vec, n)
-	for l := range c.level {
-		c.level[l] = 1 / float64(c.segments)
+	for l := range c.level[0] {
+		c.level[0][l] = 1 / float64(c.segments)
 	}
 	for _, r := range c.consumers {
 		r.value = make([][8]vec, c.tiles*(c.tiles+1)/2)
@@ -196,6 +196,14 @@ func (c *crossings) markDead(r *reduction) {
 	}
 }
 
+// ones weighs nothing.
+var ones = [1]vec{{1, 1, 1, 1, 1, 1, 1, 1}}
+
+// from returns a panel from the segments of tile k at bin b on.
+func (c *crossings) from(panel []vec, b, k int) []vec {
+	return panel[((b-c.lo)*c.tiles+k)*c.segments*2:]
+}
+
 // rows returns the segments of tile k at bin b.
 func (c *crossings) rows(panel []vec, b, k int) []vec {
 	at := ((b-c.lo)*c.tiles + k) * c.segments * 2
@@ -205,23 +213,16 @@ func (c *crossings) rows(panel []vec, b, k int) []vec {
 // reducePair computes one measure for the channels of tiles i and j.
 func (c *crossings) reducePair(r *reduction, pair, i, j int) {
 	out := &r.value[pair]
-	if !r.pooled {
-		switch r.kind {
-		case coherence:
-			for b := r.lo; b < r.hi; b++ {
-				at := (b - c.lo) * c.tiles
-				crossMagnitude(out, c.rows(c.panel, b, i), c.rows(c.panel, b, j), &c.inverse[at+i], &c.inverse[at+j])
-			}
-			scaleBlock(out, 1/float64(r.hi-r.lo))
-			return
-		case phaseLocking:
-			one := vec{1, 1, 1, 1, 1, 1, 1, 1}
-			for b := r.lo; b < r.hi; b++ {
-				crossMagnitude(out, c.rows(c.phase, b, i), c.rows(c.phase, b, j), &c.level, &one)
-			}
-			scaleBlock(out, 1/float64(r.hi-r.lo))
-			return
+	if bins := r.hi - r.lo; !r.pooled && (r.kind == coherence || r.kind == phaseLocking) {
+		stride := c.tiles * c.segments * 2
+		if r.kind == coherence {
+			at := (r.lo - c.lo) * c.tiles
+			crossMagnitude(out, c.from(c.panel, r.lo, i), c.from(c.panel, r.lo, j), c.segments, bins, stride, c.inverse[at+i:], c.inverse[at+j:], c.tiles)
+		} else {
+			crossMagnitude(out, c.from(c.phase, r.lo, i), c.from(c.phase, r.lo, j), c.segments, bins, stride, c.level[:], ones[:], 0)
 		}
+		scaleBlock(out, 1/float64(bins))
+		return
 	}
 	var pi, pj vec
 	p := &c.pooled
@@ -365,6 +366,39 @@ func lagMeasure(kind measureKind, im, abs, squares, sign, n float64) float64 {
 func (r *reduction) at(tiles, i, j int) float64 {
 	a, b := i/stream.Lanes, j/stream.Lanes
 	return r.value[a*tiles-a*(a-1)/2+b-a][i%stream.Lanes][j%stream.Lanes]
+}
+
+// anyDead reports whether one of c channels has no power in the band.
+func (r *reduction) anyDead(c int) bool {
+	for i := range c {
+		if r.isDead(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// pairs stores the values of all pairs i < j of c channels from row on.
+func (r *reduction) pairs(out Out, row, c, tiles int) {
+	for i := range c {
+		a, k := i/stream.Lanes, i%stream.Lanes
+		first := a*tiles - a*(a-1)/2
+		var odd float64 // not 0 when one is no number
+		to := out.Values[row : row+c-i-1]
+		for b := a; b < tiles; b++ {
+			from := &r.value[first+b-a][k]
+			lo := max(b*stream.Lanes, i+1)
+			for j := lo; j < min(c, (b+1)*stream.Lanes); j++ {
+				v := from[j-b*stream.Lanes]
+				to[j-i-1] = v
+				odd += v - v
+			}
+		}
+		for j := 0; odd != 0 && j < len(to); j++ {
+			out.Set(row+j, to[j])
+		}
+		row += c - i - 1
+	}
 }
 
 // isDead reports whether channel i has no power in the band.

@@ -39,10 +39,10 @@ func outerAVX2(acc *float64, a *float64, b *float64, n int)
 //go:noescape
 func crossProductAVX2(dst *float64, x *float64, y *float64, n int)
 
-// crossMagnitudeAVX2 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst.
+// crossMagnitudeAVX2 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.
 //
 //go:noescape
-func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, row *float64, lane *float64)
+func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
 
 // unitsAVX2 is dst = bin/|bin| of n bins, 0 for an empty one.
 //
@@ -84,10 +84,10 @@ func outerAVX512(acc *float64, a *float64, b *float64, n int)
 //go:noescape
 func crossProductAVX512(dst *float64, x *float64, y *float64, n int)
 
-// crossMagnitudeAVX512 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst.
+// crossMagnitudeAVX512 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.
 //
 //go:noescape
-func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, row *float64, lane *float64)
+func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
 
 // unitsAVX512 is dst = bin/|bin| of n bins, 0 for an empty one.
 //

@@ -315,78 +315,128 @@ termdone:
 	VZEROUPPER
 	RET
 
-// func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, row *float64, lane *float64)
+// func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
 // Requires: AVX
-TEXT ·crossMagnitudeAVX2(SB), NOSPLIT, $0-48
+TEXT ·crossMagnitudeAVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ row+32(FP), SI
-	MOVQ lane+40(FP), DI
-	XORQ R8, R8
+	MOVQ bins+32(FP), BX
+	MOVQ row+56(FP), SI
+	MOVQ lane+64(FP), DI
+
+bin:
+	MOVQ AX, R8
+	XORQ R9, R9
 
 row:
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	MOVQ   CX, R9
-	MOVQ   DX, R10
-	MOVQ   BX, R11
+	VXORPD X4, X4, X4
+	VXORPD X5, X5, X5
+	VXORPD X6, X6, X6
+	VXORPD X7, X7, X7
+	MOVQ   n+24(FP), R12
+	MOVQ   CX, R10
+	MOVQ   DX, R11
 
 term:
-	TESTQ        R11, R11
+	TESTQ        R12, R12
 	JZ           termdone
-	VBROADCASTSD (R9)(R8*8), Y4
-	VBROADCASTSD 64(R9)(R8*8), Y5
-	VMOVUPD      (R10), Y6
-	VMOVUPD      64(R10), Y7
-	VMULPD       Y6, Y4, Y8
-	VMULPD       Y7, Y5, Y9
+	VBROADCASTSD (R10)(R9*8), Y8
+	VBROADCASTSD 64(R10)(R9*8), Y9
+	VBROADCASTSD 8(R10)(R9*8), Y10
+	VBROADCASTSD 72(R10)(R9*8), Y11
+	VMOVUPD      (R11), Y12
+	VMOVUPD      64(R11), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y6, Y6
+	VMOVUPD      32(R11), Y12
+	VMOVUPD      96(R11), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
 	VADDPD       Y9, Y8, Y8
-	VADDPD       Y8, Y0, Y0
-	VMULPD       Y4, Y7, Y7
-	VMULPD       Y5, Y6, Y6
-	VSUBPD       Y6, Y7, Y7
-	VADDPD       Y7, Y2, Y2
-	VMOVUPD      32(R10), Y6
-	VMOVUPD      96(R10), Y7
-	VMULPD       Y6, Y4, Y8
-	VMULPD       Y7, Y5, Y9
-	VADDPD       Y9, Y8, Y8
-	VADDPD       Y8, Y1, Y1
-	VMULPD       Y4, Y7, Y7
-	VMULPD       Y5, Y6, Y6
-	VSUBPD       Y6, Y7, Y7
-	VADDPD       Y7, Y3, Y3
-	SUBQ         $-128, R9
+	VADDPD       Y8, Y3, Y3
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
 	SUBQ         $-128, R10
-	DECQ         R11
+	SUBQ         $-128, R11
+	DECQ         R12
 	JMP          term
 
 termdone:
-	VBROADCASTSD (SI)(R8*8), Y4
+	VBROADCASTSD (SI)(R9*8), Y8
 	VMULPD       Y0, Y0, Y0
-	VMULPD       Y2, Y2, Y2
-	VADDPD       Y2, Y0, Y0
+	VMULPD       Y4, Y4, Y4
+	VADDPD       Y4, Y0, Y0
 	VSQRTPD      Y0, Y0
-	VMULPD       (DI), Y4, Y5
-	VMULPD       Y5, Y0, Y0
-	VADDPD       (AX), Y0, Y0
+	VMULPD       (DI), Y8, Y9
+	VMULPD       Y9, Y0, Y0
+	VADDPD       (R8), Y0, Y0
 	VMULPD       Y1, Y1, Y1
-	VMULPD       Y3, Y3, Y3
-	VADDPD       Y3, Y1, Y1
+	VMULPD       Y5, Y5, Y5
+	VADDPD       Y5, Y1, Y1
 	VSQRTPD      Y1, Y1
-	VMULPD       32(DI), Y4, Y4
-	VMULPD       Y4, Y1, Y1
-	VADDPD       32(AX), Y1, Y1
-	VMOVUPD      Y0, (AX)
-	VMOVUPD      Y1, 32(AX)
-	ADDQ         $0x40, AX
-	INCQ         R8
-	CMPQ         R8, $0x08
+	VMULPD       32(DI), Y8, Y8
+	VMULPD       Y8, Y1, Y1
+	VADDPD       32(R8), Y1, Y1
+	VMOVUPD      Y0, (R8)
+	VMOVUPD      Y1, 32(R8)
+	VBROADCASTSD 8(SI)(R9*8), Y8
+	VMULPD       Y2, Y2, Y2
+	VMULPD       Y6, Y6, Y6
+	VADDPD       Y6, Y2, Y2
+	VSQRTPD      Y2, Y2
+	VMULPD       (DI), Y8, Y9
+	VMULPD       Y9, Y2, Y2
+	VADDPD       64(R8), Y2, Y2
+	VMULPD       Y3, Y3, Y3
+	VMULPD       Y7, Y7, Y7
+	VADDPD       Y7, Y3, Y3
+	VSQRTPD      Y3, Y3
+	VMULPD       32(DI), Y8, Y8
+	VMULPD       Y8, Y3, Y3
+	VADDPD       96(R8), Y3, Y3
+	VMOVUPD      Y2, 64(R8)
+	VMOVUPD      Y3, 96(R8)
+	ADDQ         $+128, R8
+	ADDQ         $0x02, R9
+	CMPQ         R9, $0x08
 	JNE          row
+	MOVQ         stride+40(FP), R8
+	MOVQ         step+48(FP), R9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	DECQ         BX
+	JNZ          bin
 	VZEROUPPER
 	RET
 
@@ -662,58 +712,90 @@ termdone:
 	VZEROUPPER
 	RET
 
-// func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, row *float64, lane *float64)
+// func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
 // Requires: AVX, AVX512F
-TEXT ·crossMagnitudeAVX512(SB), NOSPLIT, $0-48
+TEXT ·crossMagnitudeAVX512(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ row+32(FP), SI
-	MOVQ lane+40(FP), DI
-	XORQ R8, R8
+	MOVQ bins+32(FP), BX
+	MOVQ row+56(FP), SI
+	MOVQ lane+64(FP), DI
+
+bin:
+	MOVQ AX, R8
+	XORQ R9, R9
 
 row:
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
-	MOVQ   CX, R9
-	MOVQ   DX, R10
-	MOVQ   BX, R11
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+	MOVQ   n+24(FP), R12
+	MOVQ   CX, R10
+	MOVQ   DX, R11
 
 term:
-	TESTQ        R11, R11
+	TESTQ        R12, R12
 	JZ           termdone
-	VBROADCASTSD (R9)(R8*8), Z2
-	VBROADCASTSD 64(R9)(R8*8), Z3
-	VMOVUPD      (R10), Z4
-	VMOVUPD      64(R10), Z5
-	VMULPD       Z4, Z2, Z6
-	VMULPD       Z5, Z3, Z7
-	VADDPD       Z7, Z6, Z6
-	VADDPD       Z6, Z0, Z0
-	VMULPD       Z2, Z5, Z5
-	VMULPD       Z3, Z4, Z4
-	VSUBPD       Z4, Z5, Z5
-	VADDPD       Z5, Z1, Z1
-	SUBQ         $-128, R9
+	VBROADCASTSD (R10)(R9*8), Z4
+	VBROADCASTSD 64(R10)(R9*8), Z5
+	VBROADCASTSD 8(R10)(R9*8), Z6
+	VBROADCASTSD 72(R10)(R9*8), Z7
+	VMOVUPD      (R11), Z8
+	VMOVUPD      64(R11), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z2, Z2
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z1, Z1
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
 	SUBQ         $-128, R10
-	DECQ         R11
+	SUBQ         $-128, R11
+	DECQ         R12
 	JMP          term
 
 termdone:
-	VBROADCASTSD (SI)(R8*8), Z2
+	VBROADCASTSD (SI)(R9*8), Z4
 	VMULPD       Z0, Z0, Z0
-	VMULPD       Z1, Z1, Z1
-	VADDPD       Z1, Z0, Z0
+	VMULPD       Z2, Z2, Z2
+	VADDPD       Z2, Z0, Z0
 	VSQRTPD      Z0, Z0
-	VMULPD       (DI), Z2, Z2
-	VMULPD       Z2, Z0, Z0
-	VADDPD       (AX), Z0, Z0
-	VMOVUPD      Z0, (AX)
-	ADDQ         $0x40, AX
-	INCQ         R8
-	CMPQ         R8, $0x08
+	VMULPD       (DI), Z4, Z4
+	VMULPD       Z4, Z0, Z0
+	VADDPD       (R8), Z0, Z0
+	VMOVUPD      Z0, (R8)
+	VBROADCASTSD 8(SI)(R9*8), Z4
+	VMULPD       Z1, Z1, Z1
+	VMULPD       Z3, Z3, Z3
+	VADDPD       Z3, Z1, Z1
+	VSQRTPD      Z1, Z1
+	VMULPD       (DI), Z4, Z4
+	VMULPD       Z4, Z1, Z1
+	VADDPD       64(R8), Z1, Z1
+	VMOVUPD      Z1, 64(R8)
+	ADDQ         $+128, R8
+	ADDQ         $0x02, R9
+	CMPQ         R9, $0x08
 	JNE          row
+	MOVQ         stride+40(FP), R8
+	MOVQ         step+48(FP), R9
+	ADDQ         R8, CX
+	ADDQ         R8, DX
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	DECQ         BX
+	JNZ          bin
 	VZEROUPPER
 	RET
 

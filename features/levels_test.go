@@ -47,7 +47,8 @@ func runKernels(level kernel.Set, x []vec) map[string][]vec {
 	addRowsAt(level, dst("addRows", n), a)
 	even := n &^ 1
 	crossProductAt(level, (*[16]vec)(dst("crossProduct", 16)), a[:even], b)
-	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitude", 8)), a[:even], b, &m, &w)
+	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitude", 8)), a, b, even/2, 1, 0, []vec{m}, []vec{w}, 0)
+	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitudeBins", 8)), x, x, 1, even/2, 4, x, x, 1)
 	lagSumsAt(level, (*[32]vec)(dst("lagSums", 32)), a[:even], b)
 	unitsAt(level, dst("units", 2*n), x)
 	return out
@@ -133,7 +134,7 @@ func BenchmarkKernels(b *testing.B) {
 		f    func(level kernel.Set)
 	}{
 		{"outer", func(level kernel.Set) { outerAt(level, &block, x, x) }},
-		{"crossMagnitude", func(level kernel.Set) { crossMagnitudeAt(level, &block, x, x, &one, &one) }},
+		{"crossMagnitude", func(level kernel.Set) { crossMagnitudeAt(level, &block, x, x, 16, 1, 0, []vec{one}, []vec{one}, 0) }},
 		{"lagSums", func(level kernel.Set) { lagSumsAt(level, &lags, x, x) }},
 	} {
 		for _, level := range kernel.Supported() {

@@ -118,8 +118,18 @@ func crossProductPlain(dst *[16]vec, x, y []vec) {
 	}
 }
 
-// crossMagnitudePlain adds |sum_k conj(x_k) y_k| times row weight times lane weight.
-func crossMagnitudePlain(dst *[8]vec, x, y []vec, row, lane *vec) {
+// crossMagnitudePlain adds |sum_k conj(x_k) y_k| times row weight times lane weight for
+// every bin of a band; from one to the next x and y are stride, row and lane step columns
+// apart.
+func crossMagnitudePlain(dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+	for b := range bins {
+		at := b * stride
+		magnitudesPlain(dst, x[at:at+2*terms], y[at:at+2*terms], &row[b*step], &lane[b*step])
+	}
+}
+
+// magnitudesPlain is crossMagnitudePlain of one bin.
+func magnitudesPlain(dst *[8]vec, x, y []vec, row, lane *vec) {
 	y = y[:len(x)]
 	for i := range 8 {
 		var re, im vec

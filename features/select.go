@@ -28,8 +28,8 @@ func addRows(a, b []vec) { addRowsAt(level, a, b) }
 
 func crossProduct(dst *[16]vec, x, y []vec) { crossProductAt(level, dst, x, y) }
 
-func crossMagnitude(dst *[8]vec, x, y []vec, row, lane *vec) {
-	crossMagnitudeAt(level, dst, x, y, row, lane)
+func crossMagnitude(dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+	crossMagnitudeAt(level, dst, x, y, terms, bins, stride, row, lane, step)
 }
 
 func units(dst, bins []vec) { unitsAt(level, dst, bins) }
@@ -92,12 +92,12 @@ func crossProductAt(level kernel.Set, dst *[16]vec, x, y []vec) {
 	crossProductAssembly(level, dst, x, y)
 }
 
-func crossMagnitudeAt(level kernel.Set, dst *[8]vec, x, y []vec, row, lane *vec) {
+func crossMagnitudeAt(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
 	if level == kernel.Portable {
-		crossMagnitudePlain(dst, x, y, row, lane)
+		crossMagnitudePlain(dst, x, y, terms, bins, stride, row, lane, step)
 		return
 	}
-	crossMagnitudeAssembly(level, dst, x, y, row, lane)
+	crossMagnitudeAssembly(level, dst, x, y, terms, bins, stride, row, lane, step)
 }
 
 func unitsAt(level kernel.Set, dst, bins []vec) {

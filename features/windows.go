@@ -38,6 +38,7 @@ type Windows struct {
 	values  []float64
 	bad     []bool
 	badHere []bool // per input row: a bad sample in the current window
+	anyBad  bool   // any of badHere
 	settle  int64  // columns not to be used after a start
 
 	started bool
@@ -203,11 +204,7 @@ func (s *Windows) Process(dst, src *stream.Chunk) {
 		from = to
 		s.extract(w)
 		dst.SetColumn(col, s.values)
-		for row, b := range s.bad {
-			if b {
-				dst.MarkBad(row, col)
-			}
-		}
+		s.mark(dst, col)
 		s.place(dst, col, to)
 		w++
 	}
@@ -217,6 +214,22 @@ func (s *Windows) Process(dst, src *stream.Chunk) {
 	}
 	for i := range s.pending {
 		s.pending[i].Column = -1 // before whatever comes next
+	}
+}
+
+// mark carries the marks of the rows over, eight at a time.
+func (s *Windows) mark(dst *stream.Chunk, col int) {
+	for row := 0; row < len(s.bad); row += stream.Lanes {
+		var m uint8
+		for l, b := range s.bad[row:min(row+stream.Lanes, len(s.bad))] {
+			if b {
+				m |= 1 << l
+			}
+		}
+		if m != 0 {
+			dst.Bad(row / stream.Lanes)[col] |= m
+			dst.Flags |= stream.Bad
+		}
 	}
 }
 
@@ -294,8 +307,12 @@ func (s *Windows) extract(w int64) {
 		}
 		p.fresh = true
 		out := Out{Values: s.values[p.from:p.to], Bad: s.bad[p.from:p.to]}
-		for r := range out.Bad {
-			out.Bad[r] = s.tainted(&s.rows[p.from+r])
+		if !s.anyBad {
+			clear(out.Bad)
+		} else {
+			for r := range out.Bad {
+				out.Bad[r] = s.tainted(&s.rows[p.from+r])
+			}
 		}
 		p.extractor.Extract(out, &s.epoch)
 		if s.probe != nil {
@@ -324,7 +341,8 @@ func (s *Windows) tainted(r *Row) bool {
 // findBad notes which input rows have a marked sample in the window.
 func (s *Windows) findBad() {
 	clear(s.badHere)
-	if s.badEnd <= s.epoch.Seq {
+	s.anyBad = s.badEnd > s.epoch.Seq
+	if !s.anyBad {
 		return
 	}
 	for k := range s.epoch.Tiles() {

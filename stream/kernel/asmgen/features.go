@@ -217,27 +217,67 @@ func (w width) crossProduct() {
 	w.end()
 }
 
+// crossMagnitude makes two rows at a time, so that every column of y is loaded once for
+// both, and goes through the bins of a band.
 func (w width) crossMagnitude() {
-	w.begin("crossMagnitude", "func(dst, x, y *float64, n int, row, lane *float64)", "adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst.")
-	dst, x, y, n, weight, lane := param("dst"), param("x"), param("y"), param("n"), param("row"), param("lane")
-	eachRow(func(row reg.GPVirtual) {
-		re, im := w.zeros(), w.zeros()
-		terms(x, y, n, func(at, of reg.GPVirtual) {
-			w.conjugateProduct(at, of, Mem{Index: row, Scale: 8}, re, im)
-		})
-		f := w.spread(Mem{Base: weight, Index: row, Scale: 8})
-		for h := range w.parts {
-			VMULPD(re[h], re[h], re[h])
-			VMULPD(im[h], im[h], im[h])
-			VADDPD(im[h], re[h], re[h])
-			VSQRTPD(re[h], re[h])
-			g := w.mul(f, Mem{Base: lane, Disp: h * w.bytes})
-			VMULPD(g, re[h], re[h])
-			VADDPD(Mem{Base: dst, Disp: h * w.bytes}, re[h], re[h])
+	w.begin("crossMagnitude", "func(dst, x, y *float64, n, bins, stride, step int, row, lane *float64)",
+		"adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.")
+	dst, x, y, bins, weight, lane := param("dst"), param("x"), param("y"), param("bins"), param("row"), param("lane")
+	Label("bin")
+	to, row := GP64(), GP64()
+	MOVQ(dst, to)
+	XORQ(row, row)
+	Label("row")
+	re, im := [2][2]reg.VecVirtual{w.zeros(), w.zeros()}, [2][2]reg.VecVirtual{w.zeros(), w.zeros()}
+	at, of, left := GP64(), GP64(), param("n")
+	MOVQ(x, at)
+	MOVQ(y, of)
+	repeat("term", left, func() {
+		var a, b [2]reg.VecVirtual
+		for r := range a {
+			a[r] = w.spread(Mem{Base: at, Index: row, Scale: 8, Disp: 8 * r})
+			b[r] = w.spread(Mem{Base: at, Index: row, Scale: 8, Disp: 8*r + column})
 		}
-		w.store(re, dst, 0)
-		ADDQ(Imm(column), dst)
+		for h := range w.parts {
+			c, d := w.load(Mem{Base: of, Disp: h * w.bytes}), w.load(Mem{Base: of, Disp: column + h*w.bytes})
+			for r := range a {
+				t := w.mul(a[r], c)
+				u := w.mul(b[r], d)
+				VADDPD(u, t, t)
+				VADDPD(t, re[r][h], re[r][h])
+				VMULPD(a[r], d, t)
+				VMULPD(b[r], c, u)
+				VSUBPD(u, t, t)
+				VADDPD(t, im[r][h], im[r][h])
+			}
+		}
+		SUBQ(I32(-complexColumn), at)
+		SUBQ(I32(-complexColumn), of)
 	})
+	for r := range re {
+		f := w.spread(Mem{Base: weight, Index: row, Scale: 8, Disp: 8 * r})
+		for h := range w.parts {
+			VMULPD(re[r][h], re[r][h], re[r][h])
+			VMULPD(im[r][h], im[r][h], im[r][h])
+			VADDPD(im[r][h], re[r][h], re[r][h])
+			VSQRTPD(re[r][h], re[r][h])
+			g := w.mul(f, Mem{Base: lane, Disp: h * w.bytes})
+			VMULPD(g, re[r][h], re[r][h])
+			VADDPD(Mem{Base: to, Disp: r*column + h*w.bytes}, re[r][h], re[r][h])
+		}
+		w.store(re[r], to, r*column)
+	}
+	ADDQ(I32(2*column), to)
+	ADDQ(Imm(2), row)
+	CMPQ(row, Imm(8))
+	JNE(LabelRef("row"))
+	stride, step := param("stride"), param("step")
+	ADDQ(stride, x)
+	ADDQ(stride, y)
+	ADDQ(step, weight)
+	ADDQ(step, lane)
+	DECQ(bins)
+	JNZ(LabelRef("bin"))
 	w.end()
 }
 
