@@ -7,7 +7,7 @@ FUZZ    ?= 5s
 CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 
 .DEFAULT_GOAL := help
-.PHONY: help build page demo test test-interop record-long bench bench-peers flint browser check fmt vet static race invariants fuzz generate clean
+.PHONY: help build page demo test test-interop record-long bench bench-peers classical flint browser check fmt vet static race invariants fuzz generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ test-interop: .venv/interop ## against liblsl, pyxdf, BrainFlow, python-osc, Fie
 
 bench-peers: .venv/peers ## ratios against the software users come from, into BENCHMARKS.md (SECTIONS="lsl signal", FULL=1)
 	$(GO) run ./cmd/bench-peers $(if $(FULL),--full) $(SECTIONS)
+
+classical: ## classical and Riemannian pipelines judged on real recordings, into BENCHMARKS.md (DATA=folder with them)
+	$(GO) run ./cmd/bench-classical -data $(or $(DATA),../shared/data)
 
 FLINT ?= ../shared/data/neural-decoding/flint2012-run1
 

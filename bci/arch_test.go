@@ -74,6 +74,7 @@ var arrows = []arrow{
 	{"bci/server", "github.com/gorilla/websocket", "browsers"},
 
 	{"cmd/bci", "...", "the command joins everything"},
+	{"cmd/bench-classical", "...", "judges whole pipelines"},
 	{"cmd/bench-peers", "...", "measures any package against its peers"},
 }
 

@@ -335,6 +335,16 @@ func Passthrough() *Pipeline {
 	return &Pipeline{Path: "(none)", Name: "passthrough", Steps: []Step{{Type: copies, Settings: new(Settings)}}}
 }
 
+// Learns reports whether a stage needs a model.
+func (p *Pipeline) Learns() bool {
+	for _, l := range p.Build() {
+		if _, ok := l.Stage.(decoders.Fitter); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Decides reports whether a decoder is among the stages, so that what leaves the
 // chain can be scored.
 func (p *Pipeline) Decides() bool {

@@ -1,9 +1,12 @@
 package bci
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"neurostream/decoders"
 )
 
 func TestPipelineSettings(t *testing.T) {
@@ -139,14 +142,28 @@ func FuzzModel(f *testing.F) {
 	f.Add([]byte(`{"format":"neurostream-model","version":1,"steps":["car","logistic"],"stages":[{"name":"logistic","index":1,"params":{}}]}`))
 	f.Add([]byte(`{"format":"neurostream-model","version":1,"rate_hz":-1}`))
 	src := []byte("stages: [tangent-space, logistic: {idle: rest}]")
-	f.Fuzz(func(t *testing.T, b []byte) {
+	for _, name := range []string{"csp", "mdm", "fgmdm", "svm", "trca", "xdawn", "fbcsp", "lda", "scaler", "logistic"} {
+		f.Add(fmt.Appendf(nil, `{"format":"neurostream-model","version":1,"steps":["car","x"],"stages":[{"name":%q,"index":1,"params":{"format":1,"kind":%q,"rows":["a"],"classes":["x","y"],"pairs":[{"of":[9]}],"bands":1,"channels":["a"],"length":1,"filters":[[1]],"from":[7]}}]}`, name, name))
+	}
+	f.Fuzz(func(tt *testing.T, b []byte) {
 		m, err := ParseModel(b)
 		if err != nil {
 			return
 		}
 		p, err := ParsePipeline("x.yaml", src)
 		if err != nil {
-			t.Fatal(err)
+			tt.Fatal(err)
+		}
+		// Every stage that learns is offered every part.
+		for _, part := range m.Stages {
+			for _, t := range Stages() {
+				if f, ok := t.New(&Settings{params: t.Params}).(decoders.Fitter); ok && f.LoadModel(part.Params) == nil {
+					if _, err := f.SaveModel(); err != nil {
+						tt.Errorf("%s takes a model it cannot save: %v", t.Name, err)
+					}
+					_, _ = f.Open(contractInput(t.Input))
+				}
+			}
 		}
 		m.Steps = []string{p.Steps[0].canonical(), p.Steps[1].canonical()}
 		_ = m.install(p, p.Build())
