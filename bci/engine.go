@@ -110,7 +110,11 @@ type parted interface {
 // from index n of its meter on. It returns how many it needs.
 func (l *lane) watch(clock stream.Clock, n int) int {
 	l.bytes, l.parts = nil, nil
+	l.fell = make([]*fallen, len(l.chain.Links))
 	for i := range l.chain.Links {
+		if _, ok := l.chain.Links[i].Stage.(falls); ok {
+			l.fell[i] = new(fallen)
+		}
 		h := l.chain.Header(i)
 		l.bytes = append(l.bytes, chunkBytes(&h)+footprint(l.chain.Links[i].Stage))
 		l.parts = append(l.parts, nil)
@@ -269,12 +273,6 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			return e.stageError(l, err)
 		}
 		l.taps = make([][]*output, len(l.chain.Links))
-		l.fell = make([]*fallen, len(l.chain.Links))
-		for i := range l.fell {
-			if _, ok := l.chain.Links[i].Stage.(falls); ok {
-				l.fell[i] = new(fallen)
-			}
-		}
 		if i == len(e.lanes)-1 {
 			l.dst = stream.NewChunk(&out)
 		} else {

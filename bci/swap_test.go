@@ -282,7 +282,7 @@ func TestModelWatch(t *testing.T) {
 	if err := a.Write(path); err != nil {
 		t.Fatal(err)
 	}
-	src := newNoise(4, 3000, 10)
+	src := newNoise(4, 1e9, 10)
 	for i := range src.header.Channels {
 		src.header.Channels[i].Label = fmt.Sprintf("E%d", i+1)
 	}
@@ -303,38 +303,40 @@ func TestModelWatch(t *testing.T) {
 	}
 	var what []string
 	swappedIn := make(chan struct{})
+	replaced := false
 	src.hook = func(c *stream.Chunk) error { // on the source's goroutine, while the lane goes on
-		switch c.Seq {
-		case 500, 700, 1900:
-		case 600:
+		note := func() {
+			s, err := check()
+			what = append(what, fmt.Sprint(s, err != nil))
+		}
+		switch {
+		case c.Seq < 500:
+		case !replaced:
+			replaced = true
+			note()
 			if err := b.Write(path); err != nil {
 				return err
 			}
-		case 1700:
-			if err := os.WriteFile(path, []byte("{}"), 0o644); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
-		// Swap waits for a chunk, so it must not keep the source from bringing one.
-		if c.Seq == 700 {
+			// Swap waits for a chunk, so it must not keep the source from bringing one.
 			go func() {
 				if s, err := w.Check(context.Background()); err != nil || !strings.Contains(s, "replaced the model") {
 					t.Errorf("after replacing: %q, %v", s, err)
 				}
 				close(swappedIn)
 			}()
-			return nil
+		default:
+			select {
+			case <-swappedIn:
+			default:
+				return nil
+			}
+			if err := os.WriteFile(path, []byte("{}"), 0o644); err != nil {
+				return err
+			}
+			note()
+			note()
+			src.n = src.at // the end
 		}
-		if c.Seq == 1700 {
-			<-swappedIn
-		}
-		if c.Seq == 600 {
-			return nil
-		}
-		s, err := check()
-		what = append(what, fmt.Sprint(s, err != nil))
 		return nil
 	}
 	if err := e.Open(t.Context()); err != nil {

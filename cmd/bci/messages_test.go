@@ -128,7 +128,7 @@ func TestMessages(t *testing.T) {
 		{"run learns.yaml --model other.model --from sample:S007R12", 1, `bci: other.model: not a model file (format is "", expected "neurostream-model"); models are written by bci train`},
 		{"run learns.yaml --model broken.model --from sample:S007R12", 1, "bci: broken.model: model file of version 9; this program reads version 1: train again"},
 		{"train good.yaml --from sample:S007R04", 2, "bci: give the recordings with --from and the model's file name with --out; see: bci train --help"},
-		{"train good.yaml --from sample:S007R04 --out a.model", 1, "bci: good.yaml: no labels are given; add labels: {MARKER: CLASS, ...} so that markers mean classes"},
+		{"train good.yaml --from sample:S007R04 --out a.model", 1, "bci: good.yaml: no stage of this pipeline learns, so there is nothing to train; bci run needs no model for it"},
 		{"train learns.yaml --from sample:S007R04 --out there.csv", 1, "bci: there.csv exists already; choose another name, or give --force to replace it"},
 		{"inspect text.edf", 1, `bci: text.edf: is not a recording: byte 0 starts "this is "; the formats read are EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set) and XDF`},
 		{"inspect empty.edf", 1, "bci: empty.edf: is empty; expected an EDF, BDF, GDF, BrainVision, EEGLAB or XDF recording"},
