@@ -41,6 +41,11 @@ type recurrent interface {
 //
 //	m = A μ, M = A Σ A' + Γ;  Σ⁺ = (Q⁻¹ + M⁻¹ - S⁻¹)⁻¹;  μ⁺ = Σ⁺ (Q⁻¹ f(x) + M⁻¹ m)
 //
+// The update takes every f(x) for new evidence, and f for the shrunk regression that
+// E[z|x] is. A history makes columns overlap, and an f fitted to few rows is not shrunk:
+// where such a filter overshoots, cross-validation shows it; use mode robust, less
+// history, more l2, or [Kalman].
+//
 // Guards: eigenvalues of Q at least 1e-4 tr(S)/d; kernel Q shrunk to the constant
 // one; |f| at most the 99.9 % quantile of the training |z|; a column with an unusable
 // row is predicted only; improper steps fall back and are counted. Outputs as

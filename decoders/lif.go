@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"neurostream/decoders/internal/dense"
 	"neurostream/stream"
 )
 
@@ -128,7 +129,9 @@ type synapses struct {
 	in, out int
 	w       [][stream.Lanes]float64 // tile k, input i at k*in+i
 	bias    [][stream.Lanes]float64
-	active  []int32 // inputs that are not zero
+	active  []int32       // inputs that are not zero
+	whole   *dense.Panels // w, for inputs that are mostly not zero
+	sums    []float64     // its products
 	f       LayerFile
 }
 
@@ -160,6 +163,8 @@ func newSynapses(f *LayerFile) (*synapses, error) {
 			s.bias[o/stream.Lanes][o%stream.Lanes] = f.Bias[o]
 		}
 	}
+	s.whole = dense.Share(s.out, s.in, s.w)
+	s.sums = make([]float64, s.whole.Padded())
 	return s, nil
 }
 
@@ -172,14 +177,24 @@ func (s *synapses) step(out, in []float64) {
 	s.apply(out, in, true)
 }
 
-// apply sets out = W in + bias, or adds to out when set is false. Sums run in the
-// order of the inputs.
+// apply sets out = W in + bias, or adds to out when set is false. Sums run in the order
+// of the inputs; where most inputs are not zero, in that of [dense.Dot].
 func (s *synapses) apply(out, in []float64, set bool) {
 	active := s.active[:0]
 	for i, v := range in[:s.in] {
 		if v != 0 {
 			active = append(active, int32(i))
 		}
+	}
+	if 2*len(active) > s.in { // an analog input, not spikes
+		s.whole.Products(s.sums, in)
+		for o := range out[:s.out] {
+			if set {
+				out[o] = 0
+			}
+			out[o] += s.bias[o/stream.Lanes][o%stream.Lanes] + s.sums[o]
+		}
+		return
 	}
 	for k := range s.bias {
 		a := s.bias[k]

@@ -38,6 +38,9 @@ func PackRows(r, c int, v []float64) *Panels {
 	return p
 }
 
+// Share makes panels of tiles that hold them already: ceil(r/8) times c columns.
+func Share(r, c int, tiles []Vec) *Panels { return &Panels{R: r, C: c, w: tiles[:(r+7)/8*c]} }
+
 // Padded returns the number of rows rounded up to whole panels: what dst of Products
 // and Distances must hold.
 func (p *Panels) Padded() int { return (p.R + 7) / 8 * 8 }
