@@ -93,8 +93,23 @@ func signalBench(ctx context.Context, b *bench) (string, error) {
 		b.say("%s", line)
 		t.WriteString(line + "\n")
 	}
+	t.WriteString(signalNotes)
 	return t.String(), nil
 }
+
+// signalNotes say what the profiles of the rows that can be missed show.
+const signalNotes = `
+What the profiles show where a row can be missed:
+
+- Portable real FFT: pocketfft transforms two rows at once with SSE2, which every amd64 has and Go's compiler does not use; plain Go does one multiplication or addition at a time. Its five
+  thousand operations a row of 256 bound it to about the time it takes. Only assembly gets past that.
+- Real FFT in assembly: with AVX2 a pass over the tile costs as much for loading and storing as for arithmetic, and there are six (load and window, four stages, post-pass). AVX-512 halves
+  that; fusing the window into the first stage would save one.
+- Coherence + PLV: the peer's side is one batched complex matrix product (OpenBLAS, its own AVX kernels) over all pairs, not a loop over pairs, which would be a hundred times slower. Of our
+  time, half is the magnitudes (a square root per pair, bin and measure, no fused multiply-add), the rest transforms and handing over two rows a pair; at 256 channels the panels and the
+  65 280 rows no longer fit the second-level cache.
+- Welch against MNE: MNE skips the checks and the copies of scipy.signal.welch; what remains on our side is one transform of every channel per hop.
+`
 
 func signalRows(best kernel.Set) []signalRow {
 	var rows []signalRow
