@@ -51,6 +51,7 @@ func Sinks() []SinkType {
 			Open: openLSLSink,
 		},
 		udpSink(),
+		fieldTripSink(),
 		{Scheme: "jsonl", Doc: "one JSON object a line", Example: "jsonl:decisions.jsonl", Lossless: true, Params: tapParams, Open: rows(true)},
 	}
 }

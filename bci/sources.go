@@ -58,6 +58,7 @@ func Sources() []SourceType {
 			Scheme: "lsl", Doc: "receive a Lab Streaming Layer stream", Example: "lsl://?type=EEG",
 			Params: lslParams, Open: openLSL,
 		},
+		fieldTripSource(),
 	}, udpSources()...)
 }
 

@@ -55,6 +55,13 @@ type Starter interface {
 	Goodbye() []byte
 }
 
+// Answerer is a Starter whose peer has to be answered: what Answer returns for a
+// packet is sent before the packet is used. It is mostly nothing.
+type Answerer interface {
+	Starter
+	Answer(pkt []byte) []byte
+}
+
 // ErrOther says that a packet is well formed but tells nothing about this stream.
 var ErrOther = errors.New("packet of another stream")
 

@@ -172,6 +172,12 @@ func Formats() []FormatType {
 			Encoder: newEphysEncoder, EncoderParams: ephysEncoderParams, Sink: true,
 			Device: func() stream.Header { return device("Open Ephys", 1000, 16, "ch", "uV", "EEG") },
 		},
+		{
+			Name: "openephys", Doc: "Open Ephys, ZMQ interface", Example: "format=openephys&unit=uV", Carrier: TCP, Port: 5556,
+			Params: openEphysParams, New: newOpenEphys, Like: likeOpenEphys, URL: "unit=uV",
+			Encoder: newOpenEphysEncoder, EncoderParams: openEphysEncoderParams,
+			Device: func() stream.Header { return device("Open Ephys", 1000, 16, "CH", "uV", "EEG") },
+		},
 	}
 }
 

@@ -121,7 +121,11 @@ func hear(t *testing.T, address string) <-chan heard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := Open(u.Host, u.Query())
+	open := Open
+	if u.Scheme == "tcp" {
+		open = OpenTCP
+	}
+	src, err := open(u.Host, u.Query())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,4 +376,55 @@ func TestInteropFieldTripGet(t *testing.T) {
 	if a.Rate != 100 || strings.Join(a.Labels, ",") != "E1,E2,E3,E4,E5,E6" || len(a.Events) != 1 || a.Events[0][0] != "Stimulus" || a.Events[0][1] != "S  1" || a.Events[0][2] != 42.0 {
 		t.Errorf("rate %v labels %v events %v", a.Rate, a.Labels, a.Events)
 	}
+}
+
+func TestInteropZeroMQPublisher(t *testing.T) {
+	p := startUDPPeer(t, "zmq_publish")
+	h := hear(t, "tcp://127.0.0.1:"+strconv.Itoa(p.answer().Port)+"?format=openephys&unit=uV&stale=never")
+	a, got := p.answer(), <-h
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if len(got.columns) != len(a.Sent) {
+		t.Log(got.events)
+	}
+	sameColumns(t, "ZeroMQ's publisher to our source", got.columns, a.Sent)
+	// It sends faster than its rate, which the source says.
+	lost := slices.ContainsFunc(got.events, func(e stream.Event) bool {
+		return e.Kind != stream.EventClockJump && e.Kind != stream.EventRateChange
+	})
+	if lost || got.header.Rate != 1000 {
+		t.Errorf("%g Hz, events %v", got.header.Rate, got.events)
+	}
+}
+
+func TestInteropZeroMQSubscriber(t *testing.T) {
+	ft, _ := FormatNamed("openephys")
+	pkts, sent, _ := simulated(t, ft, "", nil, 3, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := startUDPPeer(t, "zmq_subscribe", l.Addr().(*net.TCPAddr).Port, len(pkts)-2)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// Greeting and READY of both sides, their subscription, then the messages.
+	for _, pkt := range pkts[:2] {
+		if _, err := c.Write(pkt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := io.ReadFull(c, make([]byte, len(zmtpHello(nil, "SUB"))+3)); err != nil {
+		t.Fatal(err)
+	}
+	for _, pkt := range pkts[2:] {
+		if _, err := c.Write(pkt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameColumns(t, "our simulator to ZeroMQ's subscriber", p.answer().Got, sent)
 }

@@ -50,7 +50,7 @@ const (
 	rdaInt16  = 2
 	rdaStop   = 3
 	rdaFloat  = 4
-	rdaFrame  = 1 << 26
+	rdaFrame  = 1 << 24
 	mostCells = 1 << 24 // channels × columns of a TCP packet
 )
 

@@ -74,6 +74,13 @@ func (p *packets) Next(wait time.Duration) (*Datagram, error) {
 		if n > 0 {
 			p.size = n
 			p.packet = Datagram{Data: p.buf[p.at : p.at+n : p.at+n], From: p.from, Stamp: p.stamp}
+			if a, ok := p.format.(Answerer); ok {
+				if reply := a.Answer(p.packet.Data); len(reply) > 0 {
+					if _, err := p.conn.Write(reply); err != nil {
+						return nil, fmt.Errorf("connection to %s: %w", p.from, err)
+					}
+				}
+			}
 			return &p.packet, nil
 		}
 		if err := p.more(wait); err != nil {

@@ -180,5 +180,48 @@ def fieldtrip_get(port, columns):
     say(rate=h.fSample, labels=h.labels, data=d.tolist(), events=[[x.type, x.value, int(x.sample)] for x in e])
 
 
+def zmq_publish():
+    """The ZeroMQ library's publisher, with messages as the ZMQ interface of Open Ephys describes them."""
+    import zmq
+
+    s = zmq.Context().socket(zmq.XPUB)
+    s.setsockopt(zmq.SNDHWM, 0)
+    port = s.bind_to_random_port("tcp://127.0.0.1")
+    say(ready=True, port=port)
+    assert s.recv() == b"\x01"  # the subscription to all
+    r = np.random.default_rng(4)
+    sent, number = [], 0
+    for k in range(50):
+        v = r.normal(0, 50, (40, 6)).astype(np.float32)
+        sent += v.tolist()
+        for c in range(6):
+            number += 1
+            content = {"stream": "A", "channel_num": c, "channel_name": "CH%d" % c, "num_samples": 40, "sample_num": 40 * k, "sample_rate": 1000.0}
+            head = {"message_num": number, "type": "data", "content": content, "data_size": 160, "timestamp": int(time.time() * 1000)}
+            s.send_multipart([b"DATA\0", json.dumps(head).encode(), v[:, c].tobytes()])
+    say(sent=sent)
+    wait()
+
+
+def zmq_subscribe(port, messages):
+    import zmq
+
+    s = zmq.Context().socket(zmq.SUB)
+    s.setsockopt(zmq.RCVHWM, 0)
+    s.setsockopt(zmq.RCVTIMEO, 10000)
+    s.subscribe(b"")
+    s.connect("tcp://127.0.0.1:%d" % port)
+    blocks = {}
+    for _ in range(messages):
+        topic, head, data = s.recv_multipart()
+        h = json.loads(head)["content"]
+        assert topic == b"DATA\0"
+        blocks.setdefault(h["sample_num"], {})[h["channel_num"]] = np.frombuffer(data, np.float32)
+    got = []
+    for k in sorted(blocks):
+        got += np.array([blocks[k][c] for c in sorted(blocks[k])]).T.tolist()
+    say(got=got)
+
+
 role, rest = sys.argv[1], [int(x) for x in sys.argv[2:]]
-{f.__name__: f for f in (brainflow_send, brainflow_receive, osc_send, osc_receive, openbci_send, fieldtrip_put, fieldtrip_get)}[role](*rest)
+{f.__name__: f for f in (brainflow_send, brainflow_receive, osc_send, osc_receive, openbci_send, fieldtrip_put, fieldtrip_get, zmq_publish, zmq_subscribe)}[role](*rest)
