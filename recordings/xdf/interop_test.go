@@ -205,6 +205,17 @@ func interopFiles(t *testing.T, dir string) []string {
 	for _, name := range []string{"minimal.xdf", "empty_streams.xdf", "twochannel_string_marker.xdf", "labrecorder_cli.xdf", "labrecorder_cli_truncated.xdf"} {
 		files = append(files, add(name, vector(t, name)))
 	}
+	for _, dir := range []string{"../../../shared/vectors/xdf", "../../../shared/data/formats/xdf"} { // when they are there
+		found, err := filepath.Glob(filepath.Join(dir, "*.xdf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if filepath.Base(f) != "labrecorder_cli_corrupted.xdf" { // of which we read more
+				files = append(files, f)
+			}
+		}
+	}
 	src, err := samples.Open("S007R08")
 	if err != nil {
 		t.Fatal(err)
