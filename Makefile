@@ -84,6 +84,12 @@ bench: ## the DKF's published simulations in full, and the time of one step of e
 	NEUROSTREAM_BENCH=1 $(GO) test ./decoders -count=1 -timeout 30m -v -run TestSimulations
 	$(GO) test ./decoders -run '^$$' -bench Kinematics
 
+RECORDINGS ?= ../shared/data
+
+.PHONY: early-exit
+early-exit: build ## time saved by answering early, on real recordings (RECORDINGS=folder with the data sets)
+	$(BIN) early-exit --data $(RECORDINGS)
+
 invariants: ## tests with memory poisoned when it changes hands
 	$(GO) test -short -tags invariants ./stream/... ./bci/... ./replay/...
 

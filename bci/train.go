@@ -187,6 +187,10 @@ func (t *Trainer) holdOut(links []stream.Link, task replay.Task) error {
 	return nil
 }
 
+// Kept reports whether a trial was kept for calibration by the last Train: stretch is the
+// number of the change of state in the truth of the recording with which it begins, from 1.
+func (t *Trainer) Kept(recording, stretch int) bool { return t.held[recording<<20+stretch] }
+
 // collect streams every recording through the stages and gathers labelled rows.
 func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first, held bool) (*decoders.Rows, error) {
 	p := t.Pipeline

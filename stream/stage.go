@@ -21,8 +21,8 @@ type Stage interface {
 	Open(in Header) (out Header, err error)
 	// Process makes dst from src. dst was allocated for Open's output header; all
 	// its public fields are set (see Chunk.Follow). It does not fail, allocate,
-	// block, read a clock, modify src, look at markers to compute samples, or keep
-	// either chunk. It accepts empty chunks. When src.Flags.Broken() it starts anew.
+	// block, read a clock, modify src, look at markers to compute samples (a cue that
+	// the pipeline file names may reset it), or keep either chunk. It accepts empty chunks. When src.Flags.Broken() it starts anew.
 	Process(dst, src *Chunk)
 	// Reset returns to the state after Open.
 	Reset()

@@ -85,7 +85,7 @@ line is wrong; 130 interrupted.`,
 		return usageError{fmt.Errorf("%w; see: %s --help", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		newDemo(), newRun(), newTrain(), newInspect(), newStages(), newStreams(), newRecord(), newPlay(), newCapture(), newSimulate(), newView(), newXDF(), newFlint(), newLSL(), newVersion(),
+		newDemo(), newRun(), newTrain(), newInspect(), newStages(), newStreams(), newRecord(), newPlay(), newCapture(), newSimulate(), newView(), newXDF(), newFlint(), newEarlyExit(), newLSL(), newVersion(),
 	)
 	return root
 }
