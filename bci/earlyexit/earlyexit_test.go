@@ -16,7 +16,7 @@ import (
 func synthetic(string) ([]run, int, error) {
 	r := rand.New(rand.NewPCG(8, 8))
 	var out []run
-	for k := range 200 {
+	for k := range 236 {
 		h := stream.Header{Name: "synthetic", Rate: 128, MaxLen: 64}
 		for _, n := range []string{"C3", "Cz", "C4"} {
 			h.Channels = append(h.Channels, stream.Channel{Label: n, Unit: "a.u.", Type: "EEG"})
@@ -59,7 +59,7 @@ func TestStudyOnSyntheticTrials(t *testing.T) {
 		t.Error("the same data give another report")
 	}
 	d := r.Decoders[0]
-	if d.Decisions != 200 || d.Full < 0.7 || d.Oracle < d.Full || d.FullCI[0] >= d.Full || d.FullCI[1] <= d.Full {
+	if d.Decisions != 236 || d.Full < 0.7 || d.Oracle < d.Full || d.FullCI[0] >= d.Full || d.FullCI[1] <= d.Full {
 		t.Errorf("%d decisions, %.3f %v, oracle %.3f", d.Decisions, d.Full, d.FullCI, d.Oracle)
 	}
 	for _, q := range d.Rules {
