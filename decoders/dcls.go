@@ -38,6 +38,9 @@ func newDCLS(f *LayerFile) (*dcls, error) {
 			l.w, l.delay = append(l.w, w), append(l.delay, int32(dclsDelay(p, l.k)))
 		}
 	}
+	if l.k*l.in > 1<<24 {
+		return nil, fmt.Errorf("dcls layer: %d inputs with a memory of %d steps; at most %d values are kept", l.in, l.k, 1<<24)
+	}
 	l.ring = make([]float64, l.k*l.in)
 	return l, nil
 }

@@ -38,7 +38,8 @@ type SNN struct {
 	Raw      bool    // rows are centred and scaled already; default: z-score with the training rows
 	Saturate float64 // clip z-scores at ± this; 0 = 3, negative = never; ignored when Raw
 	Cue      []string
-	Exit     *Stop // nil = every step is computed; its Cue is that of the network
+	Exit     *Stop  // nil = every step is computed; its Cue is that of the network
+	File     string // a network trained elsewhere (see ReadNetworkFile): Fit takes it as it is, so every trial can calibrate the exit; Training is ignored
 
 	model *snnFile
 	c     conditioning
@@ -108,6 +109,16 @@ func (k *SNN) Fit(ctx context.Context, rows *Rows, progress func(done, total int
 			continue
 		}
 		learn.X, learn.Y, learn.Group = append(learn.X, rows.X[from:to]...), append(learn.Y, rows.Y[from:to]...), append(learn.Group, rows.Group[from:to]...)
+	}
+	if k.File != "" { // the network has seen none of the trials
+		learn, held = *rows, nil
+		for t := range first {
+			to := len(rows.X)
+			if t+1 < len(first) {
+				to = first[t+1]
+			}
+			held = append(held, [2]int{first[t], to})
+		}
 	}
 	if err := k.fit(ctx, &learn, progress); err != nil {
 		return err
@@ -196,18 +207,26 @@ func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int
 			c.Output[i].Type = TypeProbability
 		}
 	}
-	x, z := c.apply(&labelled, limit)
-	seqs, err := sequences(x, z, rows.Y, rows.Group, classes, max(1, k.Steps), enc)
-	if err != nil {
-		return err
+	var f *NetworkFile
+	if k.File != "" {
+		f, err = ReadNetworkFile(k.File)
+	} else {
+		x, z := c.apply(&labelled, limit)
+		var seqs []sequence
+		if seqs, err = sequences(x, z, rows.Y, rows.Group, classes, max(1, k.Steps), enc); err != nil {
+			return err
+		}
+		f, err = train(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
 	}
-	f, err := train(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
 	if err != nil {
 		return err
 	}
 	net, err := f.Build()
 	if err != nil {
 		return err
+	}
+	if in, out := net.Dims(); in != len(c.Rows) || out != len(c.Output) {
+		return fmt.Errorf("the network in %s has %d inputs and %d outputs; the stream has %d rows, and there are %d classes or targets", k.File, in, out, len(c.Rows), len(c.Output))
 	}
 	raw, err := net.Save()
 	if err != nil {
