@@ -144,7 +144,7 @@ func TestImportRefusals(t *testing.T) {
 		want string
 	}{
 		"no probe":     {append(bytes.Clone(noProbe), '}'), "probe"},
-		"convention":   {change(`"reset":"soft"`, `"reset":"hard"`), "convention"},
+		"convention":   {change(`"beta":[0.8]`, `"beta":[0.7]`), "convention"},
 		"order":        {change(`"order":"same-step"`, `"order":"other"`), "order"},
 		"type":         {change(`"type":"leaky"`, `"type":"transformer"`), "known are"},
 		"unknown":      {change(`"type":"leaky"`, `"kind":"leaky"`), "unknown field"},
