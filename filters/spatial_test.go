@@ -107,7 +107,7 @@ func TestInterpolation(t *testing.T) {
 			t.Fatal("what cannot be replaced is not marked")
 		}
 	}
-	if len(dst.Events) != 2 || dst.Events[0].Kind != stream.EventChannelBad {
+	if len(dst.Events) != 2 || dst.Events[0].Kind != stream.EventArtifact {
 		t.Errorf("events %v", dst.Events)
 	}
 }

@@ -263,7 +263,7 @@ func (f *Interpolate) report(dst *stream.Chunk, i int) {
 			ch := k*stream.Lanes + l
 			if b>>l&1 != 0 {
 				if seq >= f.told[ch] {
-					dst.Events = append(dst.Events, stream.Event{Kind: stream.EventChannelBad, Seq: seq, Time: dst.T0, Count: 1, Origin: "interpolate", Detail: f.labels[ch]})
+					dst.Events = append(dst.Events, stream.Event{Kind: stream.EventArtifact, Seq: seq, Time: dst.T0, Count: 1, Origin: "interpolate", Detail: f.labels[ch]})
 				}
 				f.told[ch] = seq + f.pause
 			}

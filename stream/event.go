@@ -23,7 +23,7 @@ const (
 	EventNote             // something a person should see; Detail says what
 	EventChannelBad       // a channel cannot be used from here on; Detail says which and why, Count how long it looked so (columns)
 	EventChannelGood      // a channel is used again; Count columns of it were marked
-	EventArtifact         // Count columns or components were taken for an artifact and cleaned
+	EventArtifact         // Count channels or directions of the data are rebuilt from the others from here on
 	EventFallback         // a decoder used a simpler update at Count columns of the last 10 s
 )
 

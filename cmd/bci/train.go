@@ -50,6 +50,9 @@ The same recordings and settings give the same model, byte for byte.`,
 				return json.NewEncoder(c.OutOrStdout()).Encode(trainReport{out, m.Classes, m.Examples, m.Targets, m.Columns, m.Recordings, m.Hash, m.Scores})
 			}
 			learned := "windows per class: " + perClass(m)
+			if len(m.Classes) == 0 {
+				learned = "no labels were needed"
+			}
 			if len(m.Targets) > 0 {
 				learned = fmt.Sprintf("%d columns; targets: %s", m.Columns, m.DescribeTargets())
 			}
