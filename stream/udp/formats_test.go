@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -419,5 +420,18 @@ func TestTableOfFormats(t *testing.T) {
 	}
 	if _, err := NewFormat("nativ", nil); err == nil || !strings.Contains(err.Error(), "native") {
 		t.Errorf("an unknown format: %v", err)
+	}
+}
+
+// The README has a line for every format.
+func TestReadmeNamesEveryFormat(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ft := range Formats() {
+		if !strings.Contains(string(text), "`"+ft.Name+"`") {
+			t.Errorf("README.md says nothing about %s", ft.Name)
+		}
 	}
 }

@@ -59,6 +59,7 @@ func startUDPPeer(t *testing.T, role string, args ...int) *udpPeer {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	cmd := exec.CommandContext(ctx, python, argv...)
+	cmd.Env = append(os.Environ(), "PYTHONWARNINGS=ignore")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
