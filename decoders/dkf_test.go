@@ -1,7 +1,9 @@
 package decoders
 
 import (
+	"context"
 	"math"
+	"strings"
 	"testing"
 
 	"neurostream/decoders/internal/dense"
@@ -228,5 +230,31 @@ func TestDKFImproperQ(t *testing.T) {
 	}
 	if _, err := (&DKFModel{A: i2, Gamma: i2, S: [][]float64{{1, 1}, {1, 1}}}).Filter(i2, [][][]float64{i2}, DKFStandard, "", false); err == nil {
 		t.Error("a singular S is accepted")
+	}
+}
+
+// What cannot settle is refused with a reason: dynamics that grow without bound, and
+// training that was stopped.
+func TestDKFThatDoesNotConverge(t *testing.T) {
+	i2 := [][]float64{{1, 0}, {0, 1}}
+	m := &DKFModel{A: [][]float64{{3, 0}, {0, 3}}, Gamma: i2, S: i2}
+	k, err := m.filter(DKFStandard, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := k.steady(dense.Identity(2)); err == nil || !strings.Contains(err.Error(), "does not converge") { // Q is S: an observation tells nothing
+		t.Errorf("growing dynamics: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	rows := reach(1, 400, 4)
+	for _, f := range []string{DKFMLP, DKFNW, DKFGP, DKFSNN} {
+		d := &DKF{F: f}
+		if err := d.Fit(ctx, rows, nil); err == nil {
+			t.Errorf("%s: training that was stopped is done", f)
+		}
+		if _, err := d.SaveModel(); err != ErrUntrained {
+			t.Errorf("%s: a model of a stopped training", f)
+		}
 	}
 }
