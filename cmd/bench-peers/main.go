@@ -33,6 +33,7 @@ var sections = []section{
 	{"lsl", "Lab Streaming Layer over the loopback, against liblsl (B6)", measureLSL},
 	{"signal", "filters and features against SciPy, NumPy and MNE", signalBench},
 	{"decoders", "decoders of kinematics against NumPy and scikit-learn", decodersBench},
+	{"udp", "UDP ingest, a 256-channel system, latency against a bare echo (B3)", measureUDP},
 }
 
 // bench is what a section works with.

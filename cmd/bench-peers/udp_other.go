@@ -1,0 +1,12 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+func measureUDP(context.Context, *bench) (string, error) {
+	return "", errors.New("this section sends with sendmmsg and needs Linux")
+}
