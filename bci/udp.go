@@ -10,8 +10,8 @@ import (
 	"neurostream/stream/udp"
 )
 
-// udpSources are the rows of [Sources] that stream/udp serves: datagrams, captures, and
-// one scheme for each format that travels in TCP.
+// udpSources are the rows of [Sources] that stream/udp serves: datagrams, captures, byte
+// streams, and one scheme for each format that travels in TCP only.
 func udpSources() []SourceType {
 	rows := []SourceType{
 		{
@@ -23,8 +23,12 @@ func udpSources() []SourceType {
 			Params: udpParams(udp.UDP), Open: openUDP(udp.OpenCapture),
 		},
 	}
+	rows = append(rows, SourceType{
+		Scheme: "tcp", Doc: "connect to a server that sends packets as a byte stream", Example: "tcp://127.0.0.1:9001?format=jsonl&rate=250",
+		Params: udpParams(udp.TCP), Open: openUDP(udp.OpenTCP),
+	})
 	for _, t := range udp.Formats() {
-		if t.Carrier&udp.TCP == 0 {
+		if t.Carrier != udp.TCP {
 			continue
 		}
 		rows = append(rows, SourceType{

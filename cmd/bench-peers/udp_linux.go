@@ -141,8 +141,7 @@ func (f *flood) send(fd int, rate float64, n int64) error {
 // trial is what a receiver made of a flood.
 type trial struct {
 	received, lost int64
-	bytes          uint64  // allocated
-	cpu            float64 // seconds of the whole process
+	bytes          uint64 // allocated
 }
 
 func freeUDPPort() (int, error) {
@@ -529,7 +528,8 @@ func latencyOurs(ctx context.Context, n int, busy bool) ([]float64, error) {
 	if err := e.Open(ctx); err != nil {
 		return nil, err
 	}
-	return d.late, errors.Join(e.Run(ctx), <-sent)
+	err = errors.Join(e.Run(ctx), <-sent)
+	return d.late, err
 }
 
 // latencyBare receives with package net, takes the time and sends the datagram back.

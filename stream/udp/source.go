@@ -405,6 +405,7 @@ func (s *Source) take(dst *stream.Chunk, d *Datagram) {
 	if len(records) == 0 && dst.Len > before {
 		records = []Record{{Column: before, Columns: dst.Len - before}}
 	}
+	s.stampColumns(dst, before, records)
 	if s.hashing && s.track.layout.Evidence&(EvidenceCounter|EvidenceIndex|EvidenceStamp) == 0 && dst.Len > before {
 		if s.repeated(dst, before, d, hash) {
 			s.counts.Doubles++
@@ -434,6 +435,24 @@ func (s *Source) take(dst *stream.Chunk, d *Datagram) {
 	}
 	if errors.Is(err, ErrEnd) {
 		s.end(io.EOF)
+	}
+}
+
+// stampColumns gives each column the sender's time, from the records of a format that
+// leaves that to us.
+func (s *Source) stampColumns(dst *stream.Chunk, before int, records []Record) {
+	if len(dst.Stamps) != before || !(s.header.Rate > 0) {
+		return
+	}
+	for i := range records {
+		r := &records[i]
+		if r.Has&EvidenceStamp == 0 || r.Column != len(dst.Stamps) {
+			dst.Stamps = dst.Stamps[:before]
+			return
+		}
+		for k := range r.Columns {
+			dst.Stamps = append(dst.Stamps, stream.Time(r.Stamp)+stream.Time(math.Round(float64(k)/s.header.Rate*1e9)))
+		}
 	}
 }
 
