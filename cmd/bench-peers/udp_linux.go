@@ -433,9 +433,10 @@ type decisions struct {
 func (*decisions) Open(context.Context, stream.Header) error { return nil }
 func (*decisions) Close() error                              { return nil }
 func (d *decisions) Write(c *stream.Chunk) error {
-	if n := len(c.Stamps); n > 0 {
+	now := stream.Wall{}.Now()
+	for _, t := range c.Stamps {
 		if d.skip--; d.skip < 0 {
-			d.late = append(d.late, (stream.Wall{}.Now() - c.Stamps[n-1]).Seconds())
+			d.late = append(d.late, (now - t).Seconds())
 		}
 	}
 	return nil
