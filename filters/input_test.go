@@ -98,7 +98,7 @@ func TestFlatAndWildInputs(t *testing.T) {
 			switch ch {
 			case 1: // never moves
 			case 2: // rails and worse
-				x[ch][i] = []float64{1e99, -1e99, math.MaxFloat64, math.Inf(-1), math.NaN(), 5e-324, -0.0}[i%7]
+				x[ch][i] = []float64{1e99, -1e99, math.MaxFloat64, math.Inf(-1), math.NaN(), 5e-324, math.Copysign(0, -1)}[i%7]
 			default:
 				x[ch][i] = 10 * math.Sin(float64(i*(ch+1))/9)
 			}
