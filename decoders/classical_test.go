@@ -258,6 +258,7 @@ func TestClassicalDegenerateButDecodable(t *testing.T) {
 	}
 	for name, f := range map[string]Fitter{
 		"lsqr": &LDA{}, "svd": &LDA{Solver: "svd"}, "auto": &LDA{Shrinkage: "auto"}, "logistic": &Logistic{}, "scaler": &Scaler{},
+		"svm": &SVM{}, "svm rbf": &SVM{Kernel: "rbf"},
 	} {
 		if err := f.Fit(ctx, rows, nil); err != nil {
 			t.Errorf("%s on a constant and a repeated row: %v", name, err)
@@ -301,6 +302,22 @@ func TestClassicalDegenerateButDecodable(t *testing.T) {
 		if err := f.Fit(ctx, singular, nil); err == nil || !strings.Contains(err.Error(), "not positive definite") {
 			t.Errorf("%s on singular covariances: %v", name, err)
 		}
+	}
+	if err := (&FBCSP{Components: 3, Select: 3}).Fit(ctx, singular, nil); err == nil || !strings.Contains(err.Error(), "singular") {
+		t.Errorf("joint fbcsp on singular covariances: %v", err)
+	}
+	if err := (&FBCSP{Components: 2, Select: 2, Classes: []string{"left", "right"}}).Fit(ctx, singular, nil); err != nil {
+		t.Errorf("fbcsp of two classes on singular covariances: %v", err)
+	}
+	twin, _ := evokedRows(3, 60) // the first two channels are one
+	for _, x := range twin.X {
+		copy(x[40:80], x[:40])
+	}
+	if err := (&XDAWN{Filters: 3}).Fit(ctx, twin, nil); err != nil {
+		t.Errorf("xdawn on channels that are one: %v", err)
+	}
+	if err := (&XDAWN{Filters: 4}).Fit(ctx, twin, nil); err == nil || !strings.Contains(err.Error(), "only 3 directions") {
+		t.Errorf("xdawn asked for a direction that is not there: %v", err)
 	}
 	two := func(c int) *CSP { return &CSP{Components: c, Classes: []string{"left", "right"}} }
 	if err := two(3).Fit(ctx, singular, nil); err != nil {
