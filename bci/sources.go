@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,9 @@ func OpenSource(text string) (*Input, error) {
 			return nil, err
 		}
 		return t.Open(a, s)
+	}
+	if slices.Contains([]string{"csv", "xdf", "edf", "bdf", "gdf", "vhdr", "set", "mat"}, a.Scheme) {
+		return nil, fmt.Errorf("%s: there is no source %q; a recording of any format is file:%s", text, a.Scheme+":", a.Place)
 	}
 	return nil, fmt.Errorf("%s: there is no source %q%s", text, a.Scheme+":", didYouMean(a.Scheme, schemes))
 }

@@ -105,6 +105,7 @@ func TestMessages(t *testing.T) {
 		{"run good.yaml", 2, "bci: where do the data come from? give --from; see: bci run --help"},
 		{"run good.yaml --from sample:S007R13", 1, `bci: sample:S007R13: there is no such sample; did you mean "S007R12"?`},
 		{"run good.yaml --from smaple:S007R12", 1, `bci: smaple:S007R12: there is no source "smaple:"; did you mean "sample"?`},
+		{"run good.yaml --from csv:a.csv", 1, `bci: csv:a.csv: there is no source "csv:"; a recording of any format is file:a.csv`},
 		{"run good.yaml --from sample:S007R12?sped=1", 1, `bci: sample:S007R12?sped=1: sample: has no setting "sped"; did you mean "speed"?`},
 		{"run good.yaml --from sample:S007R12?speed=fast", 1, `bci: sample:S007R12?speed=fast: speed is a number: 1 = real time, 50 = fifty times faster, 0 = as fast as it goes, not "fast"`},
 		{"run good.yaml --from sample:S007R12 --to cvs:x", 1, `bci: cvs:x: there is no sink "cvs:"; did you mean "csv"?`},
