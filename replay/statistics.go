@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -306,12 +307,16 @@ type ShiftChance struct {
 	Shifts        int     // different shifts used: all of them when there are fewer than asked for
 }
 
+// ErrFewShifts says that there are too few decisions to measure chance by shifting
+// the truth.
+var ErrFewShifts = errors.New("too few shifts to judge chance: record longer")
+
 // CircularShift measures it for a score of truth against decided.
 func CircularShift(truth, decided []int, score func(truth, decided []int) float64, minShift, shifts int, seed uint64) (ShiftChance, error) {
 	n := len(truth)
 	room := n - 2*minShift + 1 // shifts minShift..n-minShift
 	if minShift < 1 || room < 20 {
-		return ShiftChance{}, fmt.Errorf("%d decisions leave too few shifts of at least %d to judge chance: record longer", n, minShift)
+		return ShiftChance{}, fmt.Errorf("%d decisions, turned by at least %d, leave %w", n, minShift, ErrFewShifts)
 	}
 	at := make([]int, room)
 	for i := range at {

@@ -164,5 +164,5 @@ func shifts(s *replay.Report) string {
 	if v := float64(s.NMCCChance95); !math.IsNaN(v) {
 		return fmt.Sprintf(" (95%% of time-shifted truths stay below %.3f)", v)
 	}
-	return ""
+	return " (too short a run to measure it by shifting the truth)"
 }

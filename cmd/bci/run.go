@@ -259,7 +259,12 @@ func judged(p *bci.Pipeline, rec recordings.Recording, e *bci.Engine, d *replay.
 			o.Rule = replay.Rule{Dwell: s.Dwell, Refractory: s.Refractory, Confidence: s.Threshold}
 		}
 	}
-	return replay.Score(d, truth, o)
+	report, err := replay.Score(d, truth, o)
+	if errors.Is(err, replay.ErrFewShifts) { // a short run still has its scores
+		o.Shifts = 0
+		report, err = replay.Score(d, truth, o)
+	}
+	return report, err
 }
 
 // watch draws progress until the run ends.

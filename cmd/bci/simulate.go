@@ -67,15 +67,15 @@ what this command says at its end.`,
 
 // simulation is one run of bci simulate.
 type simulation struct {
-	to, iface      string
-	channels       int
-	rate, speed    float64
-	limit          time.Duration
-	impair         udp.Impairments
-	asJSON, quiet  bool
-	out, errOut    io.Writer
-	format         *udp.FormatType
-	values, source url.Values
+	to, iface     string
+	channels      int
+	rate, speed   float64
+	limit         time.Duration
+	impair        udp.Impairments
+	asJSON, quiet bool
+	out, errOut   io.Writer
+	format        *udp.FormatType
+	values        url.Values
 }
 
 func (s *simulation) run(ctx context.Context, name string, pairs []string) (err error) {
