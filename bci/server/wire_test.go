@@ -116,7 +116,7 @@ func TestStatusForPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{bci.Status{}, bci.Stage{}, bci.Spread{}, bci.Ring{}, bci.Count{}, report{}, serverStatus{}, Tally{}, mark{}, eventLine{}, outcome{}, hello{}, helloSignals{}, helloChannel{}, helloDecision{}, helloPower{}, helloPowerRow{}, lostNotice{}} {
+	for _, v := range []any{bci.Status{}, bci.Stage{}, bci.Part{}, bci.Beside{}, bci.Spread{}, bci.Ring{}, bci.Count{}, report{}, serverStatus{}, Tally{}, mark{}, eventLine{}, outcome{}, hello{}, helloSignals{}, helloChannel{}, helloDecision{}, helloPower{}, helloPowerRow{}, lostNotice{}} {
 		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if name != "" && !strings.Contains(string(source), name+":") && !strings.Contains(string(source), name+"?:") {

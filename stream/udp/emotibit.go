@@ -23,8 +23,8 @@ import (
 // data=AX,AY,AZ reads several types as rows of one stream: they must come in lines
 // of the same length. A column is whole when the last type has come; where one is
 // missing when the next round begins, it is marked bad. Units are not on the wire:
-// unit= says them. Where the packet number wraps is not verified: it is taken
-// modulo 2^16.
+// unit= says them. The packet number counts lines of all sensors, so it cannot say
+// how many columns of this stream a lost line held: with rate= the stamp does.
 type emotiBit struct {
 	scratch
 	stated  stated
@@ -40,7 +40,6 @@ const emotiBitMost = 1024 // data in a line
 
 var emotiBitParams = append([]Param{
 	{Name: "data", Doc: "types that become rows, separated by commas, such as PG or AX,AY,AZ"},
-	{Name: "modulus", Doc: "where the packet number starts again at 0", Default: "65536"},
 }, statedParams...)
 
 func newEmotiBit(p *Parameters) (Format, error) {
@@ -50,7 +49,6 @@ func newEmotiBit(p *Parameters) (Format, error) {
 	if len(f.types) == 0 {
 		p.Fail("which sensor? add data=PG (or EA, TH, AX,AY,AZ, …)")
 	}
-	modulus := p.Int("modulus", 1<<16, 1, 1<<32)
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -67,7 +65,10 @@ func newEmotiBit(p *Parameters) (Format, error) {
 	if f.stated.rate == 0 {
 		l.Header.MaxLen = 1
 	}
-	l.Evidence, l.Counter, l.Clock = EvidenceCounter|EvidenceStamp, Counter{Modulus: uint64(modulus)}, ClockDevice
+	l.Clock = ClockDevice
+	if f.stated.rate > 0 {
+		l.Evidence = EvidenceStamp
+	}
 	if f.stated.unit == "" {
 		l.Notes = append(l.Notes, "the unit is not known: neither the packets nor the URL say it")
 	}
@@ -160,15 +161,12 @@ func (f *emotiBit) decode(dst *stream.Chunk, pkt []byte) error {
 		}
 		any = true
 		s := scanner{p: line}
-		stamp, packet, n, kind, err := f.line(&s)
+		stamp, _, n, kind, err := f.line(&s)
 		if err != nil {
 			f.bad.Byte += from
 			return err
 		}
-		if m := f.layout.Counter.Modulus; uint64(packet) >= m {
-			return f.faultOf(from, "the packet number is not below its modulus", int64(packet), int64(m))
-		}
-		r := Record{Column: dst.Len, Has: EvidenceCounter | EvidenceStamp, Counter: uint64(packet), Stamp: int64(stamp) * 1e6}
+		r := Record{Column: dst.Len, Has: f.layout.Evidence, Stamp: int64(stamp) * 1e6}
 		if row := f.row(kind); row >= 0 {
 			if n == 0 || n > emotiBitMost {
 				return f.faultOf(from, "data in the line", int64(n), emotiBitMost)
@@ -204,9 +202,9 @@ func (f *emotiBit) decode(dst *stream.Chunk, pkt []byte) error {
 				f.flush(dst)
 				r.Columns = n
 				f.n = 0
+				f.records = append(f.records, r)
 			}
 		}
-		f.records = append(f.records, r)
 	}
 	if !any {
 		return f.fault(0, "no line")

@@ -209,6 +209,7 @@ func TestLossIsCountedExactly(t *testing.T) {
 		{"brainflow", "format=brainflow&board=cyton", 3, cut},
 		{"petal-osc", "format=petal-osc", 1, cut},
 		{"neurosity-osc", "format=neurosity-osc&rate=256&stamp=ms", 1, cut},
+		{"emotibit", "format=emotibit&data=AX,AY,AZ&rate=25", 5, func(b []byte) []byte { return b[:9] }},
 	} {
 		t.Run(c.format, func(t *testing.T) {
 			clean := deviceSends(t, c.format, 40)
@@ -219,7 +220,11 @@ func TestLossIsCountedExactly(t *testing.T) {
 			if n := want.counts; n.Missing+n.Doubles+n.Reordered+n.Late+n.Malformed+n.Restarts != 0 {
 				t.Fatalf("a clean stream is reported as %+v", n)
 			}
-			for seed := range uint64(5) {
+			seeds := uint64(5)
+			if testing.Short() {
+				seeds = 1
+			}
+			for seed := range seeds {
 				list, d := impair(clean, seed, 0.05, 0.03, 0.03, 0.02, c.spoil)
 				got := readAll(t, scriptedSource(t, c.query, list))
 				n := got.counts
@@ -281,6 +286,9 @@ func TestLossIsEstimatedFromArrivals(t *testing.T) {
 		{"openbci-json", "format=openbci-json&rate=250", 10, 5 * time.Millisecond, -5e-3},
 		{"muse-osc", "format=muse-osc", 1, 300 * time.Microsecond, 5e-5},
 	} {
+		if testing.Short() && c.drift < 0 {
+			continue // ten minutes of data take their time under the race detector
+		}
 		t.Run(fmt.Sprintf("%s jitter %v drift %g", c.format, c.jitter, c.drift), func(t *testing.T) {
 			clean := deviceSends(t, c.format, 600)
 			for i := range clean {

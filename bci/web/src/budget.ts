@@ -22,10 +22,22 @@ export class Budget {
       const key = `${i} ${g.name}`;
       seen.add(key);
       this.row(this.stages, key, g.name, g.delay_s, g.work_us, g.work_us.p50 / most);
+      const f = g.fallbacks;
+      const tr = this.rows.get(key);
+      if (f && tr) {
+        tr.title = `${f.columns} columns, ${f.fallbacks} of them with a simpler update, ${f.unusable} only predicted`;
+        put(tr.cells[0], f.fallbacks + f.unusable > 0 ? `${g.name} (fell back ${f.fallbacks + f.unusable} of ${f.columns})` : g.name);
+      }
+      for (const p of g.parts ?? []) {
+        const part = `${key}: ${p.name}`;
+        seen.add(part);
+        this.row(this.stages, part, `\u2003${p.name}`, NaN, p.work_us, p.work_us.p50 / most);
+      }
     });
     const totals: [string, string, Spread][] = [
       ["engine", "engine: read → decision", s.engine_us],
       ["age", "age of data at decision", s.age_us],
+      ...(s.sides ?? []).map((b): [string, string, Spread] => [`side ${b.name}`, `age of data on side lane ${b.name}`, b.age_us]),
       ["pacing", "source tick lateness", s.pacing_us],
     ];
     for (const [id, name, spread] of totals) {

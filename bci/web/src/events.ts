@@ -17,8 +17,8 @@ const counts: Record<string, (n: number) => string> = {
   "bad-samples": (n) => `${count(n)} samples`,
 };
 
-const severe = new Set(["gap", "drop", "malformed", "stale", "clock-jump"]);
-const mild = new Set(["note", "model-swap", "bridge"]);
+const severe = new Set(["gap", "drop", "malformed", "stale", "clock-jump", "channel-bad"]);
+const mild = new Set(["note", "model-swap", "bridge", "channel-good", "artifact", "fallback"]);
 
 export class Events {
   private origin = 0;

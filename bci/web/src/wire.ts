@@ -151,6 +151,24 @@ export interface StageStatus {
   rate_hz: number;
   lane: number;
   bytes: number;
+  parts?: Part[];
+  fallbacks?: { columns: number; fallbacks: number; unusable: number }; // of a decoder that can fall back
+}
+
+// What a stage computes among others, such as a feature of a window.
+export interface Part {
+  name: string;
+  work_us: Spread;
+  rows: number;
+  bytes: number;
+}
+
+// A side lane.
+export interface Beside {
+  name: string;
+  columns: number;
+  digest: string;
+  age_us: Spread;
 }
 
 export interface Status {
@@ -168,6 +186,7 @@ export interface Status {
   digest: string;
   delay_s: number;
   stages: StageStatus[] | null;
+  sides?: Beside[];
   engine_us: Spread;
   age_us: Spread;
   pacing_us: Spread;
