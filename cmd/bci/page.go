@@ -64,7 +64,7 @@ type headPower struct {
 // Open builds the chain that fits the stream.
 func (h *headPower) Open(ctx context.Context, in stream.Header) error {
 	bands := append(slices.Clone(h.bands),
-		features.Band{Name: "theta 4-8 Hz", Low: 4, High: 8}, features.Band{Name: "alpha 8-13 Hz", Low: 8, High: 13},
+		features.Band{Name: "alpha 8-13 Hz", Low: 8, High: 13}, features.Band{Name: "theta 4-8 Hz", Low: 4, High: 8},
 		features.Band{Name: "beta 13-30 Hz", Low: 13, High: 30}, features.Band{Name: "gamma 30-45 Hz", Low: 30, High: 45})
 	bands = slices.DeleteFunc(bands, func(b features.Band) bool { return b.High > in.Rate/2 || b.Low < 2 })
 	if len(bands) == 0 {
