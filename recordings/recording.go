@@ -49,6 +49,7 @@ type Annotation struct {
 type Gap struct {
 	Column  int64   // first column after the gap
 	Seconds float64 // length of the gap
+	Restart bool    // what follows is known to be no continuation, however short the gap
 }
 
 // Info is what a file's header says, for people and reports.

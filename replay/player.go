@@ -22,7 +22,8 @@ import (
 // that gaps swallowed. Annotations become markers on the column that was current; those that fall into
 // a gap come with the first column after it.
 //
-// A gap sets the Gap flag and reports EventGap. The start of another recording or
+// A gap sets the Gap flag and reports EventGap; one that was a restart live sets the
+// Restart flag too. The start of another recording or
 // round sets the Restart flag and reports EventRestart with the number of the round.
 //
 // Pacing uses absolute deadlines: lateness never adds up, and a reader that fell
@@ -74,6 +75,7 @@ type pause struct {
 	missing int64 // columns swallowed since part.first
 	lost    int64 // columns swallowed by this one
 	time    stream.Time
+	restart bool // the Restart flag as well
 }
 
 type mark struct {
@@ -178,7 +180,7 @@ func (p *Player) cut(r recordings.Recording) (part, error) {
 		seen := int64(math.Round(before * h.Rate)) // rounding the sum keeps Seq within half a column of time
 		before += g.Seconds
 		all := int64(math.Round(before * h.Rate))
-		q.gaps = append(q.gaps, pause{column: g.Column, missing: all, lost: all - seen, time: nanoseconds(before)})
+		q.gaps = append(q.gaps, pause{column: g.Column, missing: all, lost: all - seen, time: nanoseconds(before), restart: g.Restart})
 	}
 	q.columns = q.last - q.first
 	if k := len(q.gaps); k > 0 {
@@ -223,6 +225,9 @@ func (p *Player) Read(dst *stream.Chunk) error {
 		p.gap++
 		g := &q.gaps[p.gap-1]
 		dst.Flags |= stream.Gap
+		if g.restart {
+			dst.Flags |= stream.Restart
+		}
 		dst.Events = append(dst.Events, stream.Event{
 			Kind: stream.EventGap, Seq: dst.Seq + g.missing, Time: dst.T0 + g.time, Count: g.lost, Origin: "player", Detail: "gap in the recording",
 		})

@@ -194,7 +194,7 @@ func compareValues(t *testing.T, fail func(string, ...any), s *Stream, want [][]
 // what Repair makes, and clocks that drift, jump and jitter at random.
 func interopFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	files := []string{made(t, 500)}
+	files := []string{made(t, 500), placed(t, goodPlaces()).Info().Path}
 	add := func(name string, data []byte) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, data, 0o600); err != nil {

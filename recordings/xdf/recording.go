@@ -55,7 +55,8 @@ func OpenRecording(path string, o RecordingOptions) (recordings.Recording, error
 // Recording gives one regular numeric stream, with the file's marker streams as its
 // annotations: streams of strings, and numeric ones of type Markers. Time is
 // corrected (ClockCorrect), jitter is removed between gaps, and gaps are where at
-// least three samples are missing. Column 0 is the stream's first sample; markers
+// least three samples are missing; in files of this module (see Writer.WritePlace) they
+// are those of the live run, to the column. Column 0 is the stream's first sample; markers
 // before it have negative onsets. Start is when the file was begun, which is known
 // to the second only.
 func (f *File) Recording(o RecordingOptions) (recordings.Recording, error) {
@@ -67,8 +68,21 @@ func (f *File) Recording(o RecordingOptions) (recordings.Recording, error) {
 	if o.Raw {
 		timing = Timing{}
 	}
+	places, why, err := f.places(s)
+	if err != nil {
+		return nil, err
+	}
+	if len(places) > 0 {
+		timing.Dejitter = false // between places, below
+	}
 	t := s.Times(timing)
-	if len(t.Segments) == 1 && (o.Raw || s.Info.CanDropSamples()) {
+	var gaps []recordings.Gap
+	if len(places) > 0 {
+		t.Segments, gaps = breaks(places, s.Len(), s.Info.Rate)
+		if !o.Raw && !s.Info.CanDropSamples() {
+			t.Stamps, t.Rate = straighten(t.Stamps, t.Segments)
+		}
+	} else if len(t.Segments) == 1 && (o.Raw || s.Info.CanDropSamples()) {
 		t.Segments = nil
 		first := 0
 		for _, i := range findGaps(t.Stamps, s.Info.Rate, minGap) {
@@ -80,7 +94,16 @@ func (f *File) Recording(o RecordingOptions) (recordings.Recording, error) {
 	r := &recording{s: s, start: f.Created()}
 	r.info = recordings.Info{Format: "XDF", Path: f.path}
 	r.note("Stream", fmt.Sprintf("%d %s (%s)", s.ID, s.Info.Name, s.Info.Type))
-	r.describe(&t)
+	r.describe(&t, len(places) > 0)
+	if len(places) > 0 {
+		r.gaps = gaps
+		r.note("Columns", numbered(places, gaps, s.Info.Rate))
+	} else {
+		r.gaps = gapsOf(&t, r.head.Rate)
+	}
+	if why != "" {
+		r.note("Note", "what the file says of missing columns cannot be used, they are inferred from stamps: "+why)
+	}
 	for _, m := range f.scan.order {
 		if m != s && markers(m) {
 			if err := r.mark(m, m.Times(Timing{ClockSync: timing.ClockSync}).Stamps, &t); err != nil {
@@ -107,11 +130,12 @@ func (r *recording) note(name, value string) {
 	r.info.Fields = append(r.info.Fields, [2]string{name, value})
 }
 
-// describe makes the header, the gaps and the notes about time.
-func (r *recording) describe(t *Times) {
+// describe makes the header and the notes about time. The rate of a live run (placed)
+// stands as it was announced: the live pipeline was built for it.
+func (r *recording) describe(t *Times, placed bool) {
 	i := &r.s.Info
 	rate := i.Rate
-	if t.Rate > 0 && len(t.Stamps) >= int(10*rate) && math.Abs(t.Rate/rate-1) > rateTolerance {
+	if !placed && t.Rate > 0 && len(t.Stamps) >= int(10*rate) && math.Abs(t.Rate/rate-1) > rateTolerance {
 		rate = t.Rate
 		r.note("Rate", fmt.Sprintf("announced as %g Hz, found to be %.6g Hz, which is used", i.Rate, t.Rate))
 	} else if t.Rate > 0 {
@@ -139,7 +163,6 @@ func (r *recording) describe(t *Times) {
 		r.note("Host", i.Hostname)
 	}
 	r.note("Clock offsets", strconv.Itoa(len(r.s.offsets)))
-	r.gaps = gapsOf(t, rate)
 }
 
 // gapsOf returns what lies between the segments of a stream. A step back in time
@@ -254,7 +277,7 @@ func (r *recording) mark(m *Stream, stamps []float64, t *Times) error {
 		}
 	}
 	timed := ch == 2 && m.Info.Channels[0].Label == labelChannel && m.Info.Channels[1].Label == durationChannel
-	at := newTimeline(t, r.head.Rate)
+	at := newTimeline(t, r.head.Rate, r.gaps)
 	for i, stamp := range stamps {
 		parts := text[i*ch:][:ch]
 		a := recordings.Annotation{Onset: at.onset(stamp)}
@@ -277,10 +300,9 @@ type timeline struct {
 	steps []float64 // interval of the stamps of each segment
 }
 
-func newTimeline(t *Times, rate float64) *timeline {
+func newTimeline(t *Times, rate float64, gaps []recordings.Gap) *timeline {
 	l := &timeline{t: t, rate: rate}
 	lost := 0.0
-	gaps := gapsOf(t, rate)
 	for i, s := range t.Segments {
 		if i > 0 {
 			lost += gaps[i-1].Seconds

@@ -61,6 +61,7 @@ type writing struct {
 	last    float64 // stamp of the newest sample, as a reader will compute it
 	first   float64
 	count   int64
+	places  int64 // told by WritePlace
 	offsets []Offset
 }
 
@@ -187,7 +188,7 @@ func (w *Writer) WriteChunk(id uint32, c *stream.Chunk, stamps []float64) error 
 		if stamps != nil {
 			t = stamps[i]
 		}
-		if err := w.begin(id, s, t); err != nil {
+		if err := w.begin(s, t); err != nil {
 			return err
 		}
 		for k := range c.Tiles() {
@@ -227,7 +228,7 @@ func (w *Writer) add(id uint32, stamps []float64, values int, put func(s *writin
 		return err
 	}
 	for i, t := range stamps {
-		if err := w.begin(id, s, t); err != nil {
+		if err := w.begin(s, t); err != nil {
 			return err
 		}
 		put(s, i)
@@ -237,12 +238,11 @@ func (w *Writer) add(id uint32, stamps []float64, values int, put func(s *writin
 
 // begin writes the stamp of a sample: none when a reader finds it by adding the
 // sampling interval to the one before, to the last bit.
-func (w *Writer) begin(id uint32, s *writing, t float64) error {
+func (w *Writer) begin(s *writing, t float64) error {
 	if !plausible(t) {
 		return fmt.Errorf("xdf: a sample of stream %q has the stamp %v", s.info.Name, t)
 	}
 	if len(s.samples) >= maxPending {
-		w.chunk(id, s)
 		if err := w.flush(); err != nil {
 			return err
 		}
@@ -259,6 +259,18 @@ func (w *Writer) begin(id uint32, s *writing, t float64) error {
 	s.n++
 	s.count++
 	return nil
+}
+
+// chunks turns all that is pending into chunks, strings first: however much of a write
+// survives, what is said about samples (see WritePlace) is there when they are.
+func (w *Writer) chunks() {
+	for _, strings := range [...]bool{true, false} {
+		for _, id := range w.order {
+			if s := w.streams[id]; (s.info.Format == String) == strings {
+				w.chunk(id, s)
+			}
+		}
+	}
 }
 
 // chunk turns what is pending of a stream into a chunk.
@@ -322,9 +334,7 @@ func (w *Writer) Boundary() error {
 	if err := w.usable(); err != nil {
 		return err
 	}
-	for _, id := range w.order {
-		w.chunk(id, w.streams[id])
-	}
+	w.chunks()
 	w.out = appendChunk(w.out, tagBoundary, 0, false, boundary[:])
 	w.bounded = time.Now()
 	return w.flush()
@@ -352,9 +362,7 @@ func (w *Writer) usable() error {
 
 func (w *Writer) flush() error {
 	w.armed = false
-	for _, id := range w.order {
-		w.chunk(id, w.streams[id])
-	}
+	w.chunks()
 	if now := time.Now(); now.Sub(w.bounded) >= w.o.BoundaryEvery {
 		w.out = appendChunk(w.out, tagBoundary, 0, false, boundary[:])
 		w.bounded = now
@@ -394,9 +402,7 @@ func (w *Writer) Close() error {
 		w.timer.Stop()
 	}
 	if w.err == nil {
-		for _, id := range w.order {
-			w.chunk(id, w.streams[id])
-		}
+		w.chunks()
 		w.out = appendChunk(w.out, tagBoundary, 0, false, boundary[:])
 		for _, id := range w.order {
 			s := w.streams[id]
