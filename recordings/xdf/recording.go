@@ -190,7 +190,7 @@ func (f *File) choose(want string) (*Stream, []string, error) {
 	}
 	for _, s := range f.scan.order {
 		names = append(names, fmt.Sprintf("%d %s (%s)", s.ID, s.Info.Name, s.Info.Type))
-		if want != "" && !s.called(want) || want == "" && (unfit(s) != "" || s.Len() == 0) {
+		if want != "" && !s.Called(want) || want == "" && (unfit(s) != "" || s.Len() == 0) {
 			continue
 		}
 		if best == nil || score(s) > score(best) {
@@ -225,8 +225,8 @@ func (f *File) choose(want string) (*Stream, []string, error) {
 	return best, others, nil
 }
 
-// called reports whether s has this number, name, type or source id.
-func (s *Stream) called(want string) bool {
+// Called reports whether s has this number, name, type or source id.
+func (s *Stream) Called(want string) bool {
 	return want == strconv.FormatUint(uint64(s.ID), 10) || strings.EqualFold(want, s.Info.Name) ||
 		strings.EqualFold(want, s.Info.Type) || want == s.Info.SourceID
 }
