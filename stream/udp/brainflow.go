@@ -2,6 +2,7 @@ package udp
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -278,7 +279,8 @@ func (e *brainflowEncoder) Encode(dst []byte, src *stream.Chunk, from, to int) (
 	t0 := src.T0.Seconds() + float64(c.Seq-src.Seq)/e.rate
 	for col := range c.Len {
 		start := len(dst)
-		dst = append(dst, make([]byte, 8*b.rows)...)
+		dst = slices.Grow(dst, 8*b.rows)[:start+8*b.rows]
+		clear(dst[start:])
 		row := func(i int, v float64) {
 			if i >= 0 {
 				F64.append(dst[:start+8*i], v, false)
