@@ -408,7 +408,7 @@ func TestGaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(r.Gaps()), "[{8 2.5} {16 3.5}]"; got != want {
+	if got, want := fmt.Sprint(r.Gaps()), "[{8 2.5 false} {16 3.5 false}]"; got != want {
 		t.Errorf("gaps %v, want %v", got, want)
 	}
 	if a := r.Annotations()[0]; a.Onset != 5 || a.Duration != 0.5 || a.Label != "cue" || r.Annotations()[1].Label != "other" || len(r.Annotations()) != 10 {

@@ -131,7 +131,7 @@ func TestEEGLAB(t *testing.T) {
 				t.Errorf("%s: column %d: %v, %v", name, i, c.At(0, i), c.At(1, i))
 			}
 		}
-		if got := fmt.Sprint(r.Annotations(), r.Gaps()); got != "[{0.01 0 left} {0.54 0.02 7}] [{3 0.5}]" {
+		if got := fmt.Sprint(r.Annotations(), r.Gaps()); got != "[{0.01 0 left} {0.54 0.02 7}] [{3 0.5 false}]" {
 			t.Errorf("%s: annotations and gaps %s", name, got)
 		}
 		if col := ColumnAt(r, r.Annotations()[1].Onset); col != 4 {
