@@ -393,6 +393,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", o.Name, o.err))
 		}
 	}
+	e.statusMu.Lock() // Status reads what is merged here, also while a run ends
+	defer e.statusMu.Unlock()
 	for _, l := range e.lanes {
 		l.meter.finish()
 	}

@@ -89,7 +89,7 @@ func (m *meter) collect() (d [sha256.Size]byte, ok bool) {
 	return d, ok
 }
 
-// finish merges everything; only after the owner has ended.
+// finish merges everything; only after the owner has ended, and with no reader at work.
 func (m *meter) finish() {
 	if s := m.handed.Swap(nil); s != nil {
 		m.merge(s)

@@ -129,6 +129,8 @@ func (s *side) Close() error {
 			errs = append(errs, fmt.Errorf("%s: %w", o.Name, o.err))
 		}
 	}
+	s.engine.statusMu.Lock()
+	defer s.engine.statusMu.Unlock()
 	s.lane.meter.finish()
 	s.digest.sum(&s.sum)
 	return errors.Join(errs...)

@@ -73,6 +73,45 @@ func TestSideLaneChangesNoBit(t *testing.T) {
 	}
 }
 
+// TestStatusWhileARunEnds: a page asks for the status at any moment, also while the
+// engine and its side lanes add up what they measured; the last answer is whole.
+func TestStatusWhileARunEnds(t *testing.T) {
+	const light = "stages:\n  - car\n  - side: {name: slow, stages: [car]}\n"
+	var want Status
+	for k := range 60 {
+		e, err := NewEngine(parsed(t, light), nil, newNoise(2, 300, 10), nil, Options{Slots: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					e.Status()
+				}
+			}
+		}()
+		err = e.Run(t.Context())
+		close(stop)
+		<-ended
+		s := e.Status()
+		if k == 0 {
+			want = s
+		}
+		if err != nil || s.Engine.N != 30 || s.Digest != want.Digest || s.Sides[0].Digest != want.Sides[0].Digest || s.Sides[0].Age.N != 30 {
+			t.Fatalf("run %d: %v, %d chunks measured, %d beside; digests %s and %s, first %s and %s", k, err, s.Engine.N, s.Sides[0].Age.N,
+				s.Digest, s.Sides[0].Digest, want.Digest, want.Sides[0].Digest)
+		}
+	}
+}
+
 // stuck lets one chunk through only when told.
 type stuck struct{ until chan struct{} }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -224,15 +225,15 @@ func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in 
 			fmt.Fprintf(r.errOut, "the page is at %s\n", pg.url())
 		}
 	}
-	watching := make(chan struct{})
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(ctx) }()
-	go r.watch(engine, in, watching)
+	ended := make(chan struct{})
+	var watchers sync.WaitGroup
+	watchers.Go(func() { r.watch(engine, in, ended) })
 	if r.reload {
-		go r.watchModel(ctx, engine, watching)
+		watchers.Go(func() { r.watchModel(ctx, engine, ended) })
 	}
-	err = <-done
-	close(watching)
+	err = engine.Run(ctx)
+	close(ended)
+	watchers.Wait() // what they print comes before the report
 	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.limit > 0) && !errors.Is(err, context.Canceled) {
 		return nil, nil, err
 	}
