@@ -188,15 +188,14 @@ func (m *Model) stage(index int, name string) *ModelStage {
 // trained behind: a decoder is only valid behind the same features.
 func (m *Model) checkSteps(p *Pipeline, from, to int) error {
 	for i := from; i <= to; i++ {
-		now := p.Steps[i].canonical()
-		if i < len(m.Steps) && m.Steps[i] == now {
+		if i < len(m.Steps) && p.Steps[i].is(m.Steps[i]) {
 			continue
 		}
 		was := "nothing"
 		if i < len(m.Steps) {
 			was = m.Steps[i]
 		}
-		return &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("the model does not fit: it was trained with stage %d as [%s], the pipeline says [%s]; train again or restore the setting", i+1, was, now)}
+		return &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("the model does not fit: it was trained with stage %d as [%s], the pipeline says [%s]; train again or restore the setting", i+1, was, p.Steps[i].canonical())}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"neurostream/decoders"
 	"neurostream/stream"
@@ -312,6 +313,16 @@ func (p *Pipeline) Hash() string {
 
 // canonical is a stage and all its settings, defaults included, in one line.
 func (s *Step) canonical() string { return s.Type.Name + s.Settings.canonical() }
+
+// is tells whether a canonical line, perhaps written before some settings existed, is
+// this stage.
+func (s *Step) is(line string) bool {
+	line, ok := strings.CutPrefix(line, s.Type.Name)
+	if ok {
+		line, ok = s.Settings.match(line)
+	}
+	return ok && line == ""
+}
 
 // Build makes the stages. They are neither trained nor opened.
 func (p *Pipeline) Build() []stream.Link { return build(p.Steps) }

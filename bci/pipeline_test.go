@@ -169,3 +169,36 @@ func FuzzModel(f *testing.F) {
 		_ = m.install(p, p.Build())
 	})
 }
+
+// TestModelsOutliveNewSettings: a canonical line without a setting that came later still
+// is the stage, as long as the setting has its default; anything else is another stage.
+func TestModelsOutliveNewSettings(t *testing.T) {
+	p := parsed(t, "stages:\n  - bandpass: {low: 8, high: 30}\n  - window: {length: 1, hop: 0.1, features: [covariance, band-power: {bands: {alpha: [8, 13]}, scale: db}]}\n")
+	band, window := &p.Steps[0], &p.Steps[1]
+	full := window.canonical()
+	for _, x := range []struct {
+		step *Step
+		line string
+		want bool
+	}{
+		{band, band.canonical(), true},
+		{band, "bandpass low=8 high=30", true},
+		{band, "bandpass low=8 high=30 order=5", false},
+		{band, "bandpass low=8 high=30 order=40", false},
+		{band, "bandpass low=8 high=3", false},
+		{band, "bandpass high=30", false},
+		{band, "bandpass low=8 high=30 more=1", false},
+		{band, "highpass low=8 high=30", false},
+		{band, "", false},
+		{window, full, true},
+		{window, strings.Replace(full, " keep-mean=false", "", 1), true},
+		{window, strings.Replace(full, " smooth=0", "", 1), true},
+		{window, strings.Replace(full, " scale=db", "", 1), false},
+		{window, strings.Replace(full, "(covariance", "(covariance)(covariance", 1), false},
+		{window, strings.Replace(full, "(covariance", "(log-variance", 1), false},
+	} {
+		if got := x.step.is(x.line); got != x.want {
+			t.Errorf("[%s] is %s: %v", x.line, x.step.Type.Name, got)
+		}
+	}
+}

@@ -324,13 +324,10 @@ func (p *Param) DefaultText() string {
 	}
 	switch v := p.Default.(type) {
 	case nil:
-		switch p.Kind {
-		case Number, Integer:
-			return "0"
-		case Truth:
-			return "false"
+		if p.Kind == Parts {
+			return "none"
 		}
-		return "none"
+		return p.emptyText()
 	case []float64:
 		return strings.Join(strings.Fields(fmt.Sprint(v)), ", ")
 	default:
@@ -342,16 +339,73 @@ func (p *Param) DefaultText() string {
 func (s *Settings) canonical() string {
 	var b strings.Builder
 	for i := range s.params {
-		name := s.params[i].Name
-		fmt.Fprintf(&b, " %s=", name)
-		uses, ok := s.value(name).([]partUse)
-		if !ok {
-			fmt.Fprintf(&b, "%v", s.value(name))
+		p := &s.params[i]
+		fmt.Fprintf(&b, " %s=%s", p.Name, p.text(s.value(p.Name)))
+	}
+	return b.String()
+}
+
+// text is a value as it stands in a canonical line.
+func (p *Param) text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return p.emptyText()
+	case []partUse:
+		var b strings.Builder
+		for _, u := range v {
+			fmt.Fprintf(&b, "(%s%s)", u.kind.Name, u.settings.canonical())
+		}
+		return b.String()
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func (p *Param) emptyText() string {
+	switch p.Kind {
+	case Number, Integer:
+		return "0"
+	case Truth:
+		return "false"
+	case Parts:
+		return ""
+	}
+	return "none"
+}
+
+// match consumes from a canonical line of an earlier day what these settings are. A
+// setting that the line does not know, because it is younger, must have its default: what
+// was trained before it came stays usable.
+func (s *Settings) match(line string) (rest string, ok bool) {
+	for i := range s.params {
+		p := &s.params[i]
+		value := s.value(p.Name)
+		tail, known := strings.CutPrefix(line, " "+p.Name+"=")
+		if !known {
+			if p.text(value) != p.text(p.Default) {
+				return line, false
+			}
+			continue
+		}
+		line = tail
+		uses, parts := value.([]partUse)
+		if !parts {
+			if line, ok = strings.CutPrefix(line, p.text(value)); !ok {
+				return line, false
+			}
 			continue
 		}
 		for _, u := range uses {
-			fmt.Fprintf(&b, "(%s%s)", u.kind.Name, u.settings.canonical())
+			if line, ok = strings.CutPrefix(line, "("+u.kind.Name); !ok {
+				return line, false
+			}
+			if line, ok = u.settings.match(line); !ok {
+				return line, false
+			}
+			if line, ok = strings.CutPrefix(line, ")"); !ok {
+				return line, false
+			}
 		}
 	}
-	return b.String()
+	return line, true
 }

@@ -67,7 +67,7 @@ func (c *client) write(gone <-chan struct{}) {
 		select {
 		case <-c.out.wake:
 			for f := c.out.take(); f != nil; f = c.out.take() {
-				_ = c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+				_ = c.conn.SetWriteDeadline(time.Now().Add(c.s.opts.stuck))
 				err := f.write(c.conn)
 				f.release()
 				if err != nil {
@@ -75,7 +75,7 @@ func (c *client) write(gone <-chan struct{}) {
 				}
 			}
 		case <-ping.C:
-			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+			if c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.s.opts.stuck)) != nil {
 				return
 			}
 		case <-gone:

@@ -73,9 +73,12 @@ func TestOutboxKeepsTheLatest(t *testing.T) {
 // TestSlowPage connects a page that does not read. The sinks return at once, a page
 // that reads gets everything, and the slow one is told how much it missed.
 func TestSlowPage(t *testing.T) {
-	s := serving(t, Options{Addr: "127.0.0.1:0"})
 	now := time.Now()
-	s.opts.now = func() time.Time { now = now.Add(frameInterval); return now } // every chunk becomes a frame
+	s := serving(t, Options{
+		Addr:  "127.0.0.1:0",
+		now:   func() time.Time { now = now.Add(frameInterval); return now }, // every chunk becomes a frame
+		stuck: time.Hour,                                                     // slow, not gone, however busy the machine
+	})
 	g := s.Signals()
 	chunk := open(t, g, header(160, 64, 160))
 	chunk.Resize(160)

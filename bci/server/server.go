@@ -36,7 +36,8 @@ type Options struct {
 	// Page replaces the embedded page.
 	Page fs.FS
 
-	now func() time.Time // tests
+	now   func() time.Time // tests
+	stuck time.Duration    // tests; a browser that takes nothing for so long is gone
 }
 
 // Server is one page's worth of a running engine. Make it with New.
@@ -73,6 +74,9 @@ func New(o Options) *Server {
 	}
 	if o.now == nil {
 		o.now = time.Now
+	}
+	if o.stuck == 0 {
+		o.stuck = writeTimeout
 	}
 	s := &Server{opts: o, ending: make(chan struct{})}
 	s.hub = newHub(o.MaxClients)

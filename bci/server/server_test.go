@@ -60,7 +60,7 @@ type heard struct {
 // next reads one message.
 func next(t *testing.T, c *websocket.Conn) heard {
 	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	kind, data, err := c.ReadMessage()
 	if err != nil {
 		t.Fatal(err)
