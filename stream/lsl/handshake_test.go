@@ -81,17 +81,27 @@ func TestHandshakeCases(t *testing.T) {
 				if _, err := io.WriteString(client, c.Request); err != nil {
 					t.Fatal(err)
 				}
-				wait := 150 * time.Millisecond
-				if c.State == "EOF" {
-					wait = 5 * time.Second
-				}
-				_ = client.SetReadDeadline(time.Now().Add(wait))
+				_ = client.SetReadDeadline(time.Now().Add(time.Minute))
 				var got bytes.Buffer
-				_, err := io.Copy(&got, client)
+				expected := int64(len(want)) // however busy the machine; then nothing may follow
+				fellBack := c.Case == "v1131_string_value_size_0" || c.Case == "v1131_string_value_size_24"
+				if fellBack {
+					expected = 1
+				}
+				_, err := io.CopyN(&got, client, expected)
+				if err == nil {
+					if c.State != "EOF" {
+						_ = client.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
+					}
+					_, err = io.Copy(&got, client)
+				}
+				if err == io.EOF {
+					err = nil
+				}
 				if eof := err == nil || strings.Contains(err.Error(), "reset"); eof != (c.State == "EOF") {
 					t.Errorf("the connection ends with %v, liblsl's state was %s", err, c.State)
 				}
-				if c.Case == "v1131_string_value_size_0" || c.Case == "v1131_string_value_size_24" {
+				if fellBack {
 					// The old library fell back to 1.00 because of the size of its own
 					// string object; ours, like later ones, goes on with 1.10.
 					if !bytes.Contains(got.Bytes(), []byte("Data-Protocol-Version: 110")) {
@@ -103,7 +113,7 @@ func TestHandshakeCases(t *testing.T) {
 				client.Close()
 				select {
 				case <-done:
-				case <-time.After(5 * time.Second):
+				case <-time.After(time.Minute):
 					t.Error("the handler does not end")
 				}
 			})
@@ -223,12 +233,14 @@ func TestHostileFeed(t *testing.T) {
 // nor a connection that says nothing an outlet from serving others.
 func TestSlowOpenings(t *testing.T) {
 	t.Parallel()
-	s := fakeOutlet(t, func(net.Conn) { time.Sleep(2 * time.Second) })
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	s := fakeOutlet(t, func(net.Conn) { <-over })
 	begun := time.Now()
 	if _, err := OpenInlet(deadline(t, 200*time.Millisecond), s, InletOptions{Config: loopback(t), NoClock: true}); err == nil {
 		t.Error("it opens")
 	}
-	if d := time.Since(begun); d > time.Second {
+	if d := time.Since(begun); d > 20*time.Second { // a busy machine is no fault
 		t.Errorf("took %v", d)
 	}
 	c := loopback(t)

@@ -264,7 +264,7 @@ func TestSlowConsumer(t *testing.T) {
 			}
 		}
 	}
-	if worst > time.Second {
+	if worst > 10*time.Second { // a busy machine is no fault; one that does not read waits for ever
 		t.Errorf("a push took %v", worst)
 	}
 	var dropped int64
@@ -356,9 +356,9 @@ func TestReaderTooSlow(t *testing.T) {
 
 func waitFor(t testing.TB, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("waited 5 s in vain")
+			t.Fatal("waited a minute in vain")
 		}
 	}
 }
