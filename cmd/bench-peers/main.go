@@ -46,7 +46,7 @@ type bench struct {
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func main() {
-	if lslRole() || signalRole() {
+	if lslRole() || signalRole() || udpRole() {
 		return
 	}
 	python := flag.String("python", ".venv/peers/bin/python", "interpreter with the peers of cmd/bench-peers/requirements.txt")
