@@ -55,6 +55,33 @@ var spikingStages = []StageType{
 		},
 	},
 	{
+		Name: "reservoir", Doc: "random liquid of spiking neurons shaped by an astrocyte, and a linear read-out: probabilities, or values of targets (learned)", Input: "features",
+		Example: "reservoir: {neurons: 100, steps: 5, memory: 1}",
+		Params: []Param{
+			{Name: "neurons", Kind: Integer, Default: 200.0, Min: 8, Max: 2000, Doc: "of the liquid"},
+			{Name: "steps", Kind: Integer, Default: 10.0, Min: 1, Max: 1000, Doc: "of the liquid per column, 1 ms each to its neurons"},
+			{Name: "encoder", Kind: Text, Default: decoders.EncodeRate, Choices: []string{decoders.EncodeRate, decoders.EncodeDelta, decoders.EncodeStep, decoders.EncodeThreshold}, Doc: "how rows become spikes"},
+			{Name: "step", Kind: Number, Unit: "sd", Default: 0.5, Min: 1e-6, Max: 1e6, Doc: "of the encoder, in standard deviations of the row"},
+			{Name: "drive", Kind: Number, Default: 0.2, Min: 1e-6, Max: 1, Doc: "encoder rate: spikes per step of a row that is one standard deviation from its mean"},
+			{Name: "gain", Kind: Number, Default: 0.0, Max: 1e9, Doc: "of the input; 0 = a twentieth of the neurons spike per step"},
+			{Name: "static", Kind: Truth, Default: false, Doc: "no plasticity: the liquid stays as it was drawn"},
+			{Name: "passes", Kind: Integer, Default: 1.0, Min: 1, Max: 1000, Doc: "over the training windows with plasticity, before the liquid is frozen"},
+			{Name: "memory", Kind: Number, Unit: "s", Default: 1.0, Min: 1e-3, Max: 1e6, Doc: "time constant of the spike counts that are read"},
+			{Name: "c", Kind: Number, Default: 0.0, Max: 1e9, Doc: "weight of the data against the penalty on the read-out; 0 = best on a fifth of the trials"},
+			{Name: "seed", Kind: Integer, Default: 1.0, Max: 1e9, Doc: "of the liquid"},
+			{Name: "saturate", Kind: Number, Default: 3.0, Min: -1, Max: 1e6, Doc: "rows are clipped at this many standard deviations; negative = never"},
+			{Name: "raw", Kind: Truth, Default: false, Doc: "rows go in as they are, not centred and scaled by the training rows"},
+			{Name: "cue", Kind: Texts, Doc: "markers that begin a trial, of all classes alike, and clear the liquid; none = it runs on"},
+		},
+		New: func(s *Settings) stream.Stage {
+			return &decoders.Reservoir{
+				Neurons: s.Int("neurons"), Steps: s.Int("steps"), Encoder: s.Text("encoder"), Step: s.Float("step"), Drive: s.Float("drive"), Gain: s.Float("gain"),
+				Static: s.Bool("static"), Passes: s.Int("passes"), Memory: s.Float("memory"), C: s.Float("c"), Seed: uint64(s.Int("seed")),
+				Saturate: s.Float("saturate"), Raw: s.Bool("raw"), Cue: s.Texts("cue"),
+			}
+		},
+	},
+	{
 		Name: "stop", Doc: "ends a trial when the decoder is sure enough (learned on held-out trials)", Input: "probabilities",
 		Example: "stop: {rule: confidence, tau: 1, refractory: 1, max: 4}",
 		Params: append([]Param{

@@ -27,6 +27,17 @@ type expected struct {
 	robust, robustSD, clipped, tol float64 // tol of the share; 0 = not comparable or not stated
 }
 
+// remeasured replaces the expectation of M3 at n = 1000. Where the outermost thresholds
+// fall decides that error, and it differs between draws by more than five draws show: they
+// had stated 0.060 ± 0.003, 0.054 ± 0.002 and 0.062 ± 0.003. These are 24 draws of
+// testdata/simulations/bernoulli_mixture.py, which shares no code with ours. Both being
+// means of known numbers of draws, they must agree within three standard errors of their
+// difference, which is less than three of the stated spreads.
+var remeasured = struct {
+	draws              float64
+	alone, dkf, robust [2]float64
+}{24, [2]float64{.06521, .00538}, [2]float64{.05840, .00431}, [2]float64{.06691, .00583}}
+
 var simulations = []struct {
 	name string
 	run  func(seed uint64, n, steps int) outcome
@@ -90,8 +101,12 @@ func TestSimulations(t *testing.T) {
 				got, want, sd float64
 			}{{"f alone", sum.alone, w.alone, w.aloneSD}, {"DKF", sum.dkf, w.dkf, w.dkfSD}, {"robust", sum.robust, w.robust, w.robustSD}} {
 				fmt.Fprintf(&table, "     %.3f (%.3f) %+5.1f sd", c.got, c.want, (c.got-c.want)/c.sd)
-				if math.Abs(c.got-c.want) > 3*c.sd {
-					t.Errorf("%s, n = %d, %s: %.4f, expected %.3f ± %.3f", s.name, w.n, c.name, c.got, c.want, c.sd)
+				want, limit := c.want, 3*c.sd
+				if again, ok := map[string][2]float64{"f alone": remeasured.alone, "DKF": remeasured.dkf, "robust": remeasured.robust}[c.name]; ok && s.name == "M3 Bernoulli mixture" && w.n == 1000 {
+					want, limit = again[0], min(limit, 3*again[1]*math.Sqrt(1/float64(draws)+1/remeasured.draws))
+				}
+				if math.Abs(c.got-want) > limit {
+					t.Errorf("%s, n = %d, %s: %.4f, expected %.4f within %.4f", s.name, w.n, c.name, c.got, want, limit)
 				}
 			}
 			fmt.Fprintf(&table, "      %.4f (%.4f)\n", sum.clipped, w.clipped)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"neurostream/decoders/internal/dense"
 	"neurostream/stream"
 	"neurostream/stream/streamtest"
 )
@@ -432,17 +431,25 @@ func TestLiquidGolden(t *testing.T) {
 		g.in(t, name, dst)
 	}
 	l.Neurons, l.Inputs = len(rec), len(in[0])
-	l.Recurrent, l.Input, l.TauRecurrent, l.TauInput = matrixOf(t, rec), matrixOf(t, in), matrixOf(t, tr), matrixOf(t, ti)
-	for _, e := range exc {
-		l.Excitatory = append(l.Excitatory, e != 0)
-	}
-	l.start(nil, nil)
-	for i, row := range mask {
-		for j, v := range row {
-			if l.mask[i*l.Neurons+j] != (v != 0) {
+	for i := range mask {
+		for j, v := range mask[i] {
+			if (rec[i][j] != 0) != (v != 0) {
 				t.Fatal("a masked synapse is not the one with a weight")
 			}
 		}
+	}
+	var err error
+	if l.Recurrent, err = Wire(rec, tr); err != nil {
+		t.Fatal(err)
+	}
+	if l.Input, err = Wire(in, ti); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range exc {
+		l.Excitatory = append(l.Excitatory, e != 0)
+	}
+	if err := l.start(); err != nil {
+		t.Fatal(err)
 	}
 	var v, s [][]float64
 	var a []float64
@@ -453,17 +460,8 @@ func TestLiquidGolden(t *testing.T) {
 	g.want(t, "membrane", v)
 	g.exact(t, "spikes", s)
 	g.want(t, "astrocyte", a)
-	g.want(t, "final_recurrent_weights", l.Recurrent.Rows())
-	g.want(t, "final_input_weights", l.Input.Rows())
-}
-
-func matrixOf(t testing.TB, rows [][]float64) *dense.M {
-	t.Helper()
-	m, err := dense.From(rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	g.want(t, "final_recurrent_weights", l.Recurrent.Matrix(l.Neurons))
+	g.want(t, "final_input_weights", l.Input.Matrix(l.Inputs))
 }
 
 // A random liquid keeps its signs and stays active but not saturated.
@@ -483,17 +481,16 @@ func TestLiquid(t *testing.T) {
 		}
 	}
 	sum := 0.0
-	for _, v := range LiquidReadout(counts) {
+	LiquidReadout(counts)
+	for _, v := range counts {
 		sum += v
 	}
 	if math.Abs(sum-1) > 1e-12 {
 		t.Errorf("the read-out sums to %v", sum)
 	}
-	for i := range 120 {
-		for j := range 120 {
-			if w := l.Recurrent.At(i, j); l.Excitatory[j] != (w >= 0) && w != 0 {
-				t.Fatalf("synapse %d from %d changed sign: %v", i, j, w)
-			}
+	for k, w := range l.Recurrent.Weight {
+		if l.Excitatory[l.Recurrent.Pre[k]] != (w >= 0) && w != 0 {
+			t.Fatalf("synapse %d changed sign: %v", k, w)
 		}
 	}
 	if _, err := NewLiquid(1, 0, 1); err == nil {
