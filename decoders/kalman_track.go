@@ -95,23 +95,14 @@ func (c *conditioning) apply(rows *Rows, saturate float64) (x, z [][]float64) {
 // features conditions one column; limit 0 means none. It reports false, and leaves
 // dst undefined, when a value is not a number.
 func (c *conditioning) features(dst, src []float64, limit float64) bool {
-	for i, v := range src {
-		if v-v != 0 {
-			return false
+	if c.Mean != nil {
+		if limit <= 0 {
+			limit = math.Inf(1)
 		}
-		if c.Mean != nil {
-			v = (v - c.Mean[i]) / c.Scale[i]
-			if limit > 0 {
-				if v > limit {
-					v = limit
-				} else if v < -limit {
-					v = -limit
-				}
-			}
-		}
-		dst[i] = v
+		return dense.Condition(dst, src, c.Mean, c.Scale, limit)
 	}
-	return true
+	copy(dst, src)
+	return allFinite(src)
 }
 
 func (c *conditioning) validate() error {

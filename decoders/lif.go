@@ -127,11 +127,10 @@ func positive(b float64) bool { return b > 0 }
 // cost nothing: with spikes, a step costs one addition per spike and output.
 type synapses struct {
 	in, out int
-	w       [][stream.Lanes]float64 // tile k, input i at k*in+i
-	bias    [][stream.Lanes]float64
-	active  []int32       // inputs that are not zero
-	whole   *dense.Panels // w, for inputs that are mostly not zero
-	sums    []float64     // its products
+	whole   *dense.Panels
+	bias    []float64 // padded to whole panels
+	active  []int32   // inputs that are not zero
+	sums    []float64 // padded
 	f       LayerFile
 }
 
@@ -147,8 +146,9 @@ func newSynapses(f *LayerFile) (*synapses, error) {
 		return nil, fmt.Errorf("linear layer: %d biases for %d outputs", len(f.Bias), s.out)
 	}
 	tiles := stream.TilesFor(s.out)
-	s.w, s.bias = make([][stream.Lanes]float64, tiles*s.in), make([][stream.Lanes]float64, tiles)
-	s.active = make([]int32, 0, s.in)
+	w := make([]dense.Vec, tiles*s.in) // tile k, input i at k*in+i
+	s.bias, s.sums = make([]float64, tiles*stream.Lanes), make([]float64, tiles*stream.Lanes)
+	s.active = make([]int32, s.in)
 	for o, row := range f.Weights {
 		if len(row) != s.in {
 			return nil, fmt.Errorf("linear layer: output %d has %d weights, output 1 has %d", o+1, len(row), s.in)
@@ -157,14 +157,13 @@ func newSynapses(f *LayerFile) (*synapses, error) {
 			if v-v != 0 {
 				return nil, fmt.Errorf("linear layer: weight %d of output %d is %v", i+1, o+1, v)
 			}
-			s.w[o/stream.Lanes*s.in+i][o%stream.Lanes] = v
+			w[o/stream.Lanes*s.in+i][o%stream.Lanes] = v
 		}
 		if f.Bias != nil {
-			s.bias[o/stream.Lanes][o%stream.Lanes] = f.Bias[o]
+			s.bias[o] = f.Bias[o]
 		}
 	}
-	s.whole = dense.Share(s.out, s.in, s.w)
-	s.sums = make([]float64, s.whole.Padded())
+	s.whole = dense.Share(s.out, s.in, w)
 	return s, nil
 }
 
@@ -180,46 +179,31 @@ func (s *synapses) step(out, in []float64) {
 // apply sets out = W in + bias, or adds to out when set is false. Sums run in the order
 // of the inputs; where most inputs are not zero, in that of [dense.Dot].
 func (s *synapses) apply(out, in []float64, set bool) {
-	active := s.active[:0]
+	active, n := s.active[:s.in], 0
 	for i, v := range in[:s.in] {
-		if v != 0 {
-			active = append(active, int32(i))
+		active[n] = int32(i)
+		if v != 0 { // no branch: spikes cannot be foreseen
+			n++
 		}
 	}
-	if 2*len(active) > s.in { // an analog input, not spikes
+	if 2*n > s.in { // an analog input, not spikes
 		s.whole.Products(s.sums, in)
 		for o := range out[:s.out] {
 			if set {
 				out[o] = 0
 			}
-			out[o] += s.bias[o/stream.Lanes][o%stream.Lanes] + s.sums[o]
+			out[o] += s.bias[o] + s.sums[o]
 		}
 		return
 	}
-	for k := range s.bias {
-		a := s.bias[k]
-		w := s.w[k*s.in : (k+1)*s.in]
-		a0, a1, a2, a3, a4, a5, a6, a7 := a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-		for _, i := range active {
-			x, c := in[i], &w[i]
-			a0 += float64(x * c[0])
-			a1 += float64(x * c[1])
-			a2 += float64(x * c[2])
-			a3 += float64(x * c[3])
-			a4 += float64(x * c[4])
-			a5 += float64(x * c[5])
-			a6 += float64(x * c[6])
-			a7 += float64(x * c[7])
-		}
-		a = [stream.Lanes]float64{a0, a1, a2, a3, a4, a5, a6, a7}
-		o := out[k*stream.Lanes : min(len(out), (k+1)*stream.Lanes)]
-		for j := range o {
-			if set {
-				o[j] = a[j]
-			} else {
-				o[j] += a[j]
-			}
-		}
+	copy(s.sums, s.bias)
+	s.whole.AddSelected(s.sums, in, active[:n])
+	if set {
+		copy(out[:s.out], s.sums)
+		return
+	}
+	for o := range out[:s.out] {
+		out[o] += s.sums[o]
 	}
 }
 
@@ -240,14 +224,15 @@ func square(w [][]float64, n int) (*synapses, error) {
 
 // lif is a layer of leaky integrate-and-fire neurons in either convention.
 type lif struct {
-	n          int
-	f          LayerFile
-	sameStep   bool
-	decay      []float64 // β, or 1/τ
-	theta, vr  float64
-	rec        *synapses
-	u, s, cur  []float64
-	zero, none bool // reset styles of the delayed convention; soft or hard otherwise
+	n         int
+	f         LayerFile
+	sameStep  bool
+	decay     []float64 // β, or 1/τ
+	theta, vr float64
+	rec       *synapses
+	u, s, cur []float64
+	soft      bool          // reset of the same-step convention
+	neurons   dense.Neurons // of the delayed convention
 }
 
 func newLIF(f *LayerFile) (*lif, error) {
@@ -268,7 +253,10 @@ func newLIF(f *LayerFile) (*lif, error) {
 		if f.Reset != "subtract" && f.Reset != "zero" && f.Reset != "none" {
 			return nil, fmt.Errorf("lif layer: reset %q; delayed neurons know subtract, zero and none", f.Reset)
 		}
-		l.zero, l.none = f.Reset == "zero", f.Reset == "none"
+		l.neurons = dense.Neurons{Decay: l.decay, Threshold: l.theta, Clear: f.Reset == "zero"}
+		if f.Reset == "subtract" {
+			l.neurons.Off = l.theta
+		}
 	case ResetSameStep:
 		l.sameStep = true
 		if f.W != nil {
@@ -289,7 +277,7 @@ func newLIF(f *LayerFile) (*lif, error) {
 		if f.Reset != "soft" && f.Reset != "hard" {
 			return nil, fmt.Errorf("lif layer: reset %q; same-step neurons know soft and hard", f.Reset)
 		}
-		if l.none = f.Reset == "soft"; !l.none {
+		if l.soft = f.Reset == "soft"; !l.soft {
 			l.vr = f.VReset
 		}
 	default:
@@ -322,30 +310,9 @@ func (l *lif) step(out, in []float64) {
 	if l.sameStep {
 		l.chargeFireReset(out, in)
 	} else {
-		l.delayed(out, in)
+		l.neurons.Step(l.u, out, in)
 	}
 	copy(l.s, out[:l.n])
-}
-
-func (l *lif) delayed(out, in []float64) {
-	u, decay := l.u, l.decay[:len(l.u)]
-	out, in = out[:len(u)], in[:len(u)]
-	for i, v := range u {
-		spiked := v > l.theta
-		v = float64(decay[i] * v)
-		if spiked && l.zero {
-			v = 0
-		}
-		v += in[i]
-		if spiked && !l.zero && !l.none {
-			v -= l.theta
-		}
-		u[i] = v
-		out[i] = 0
-		if v > l.theta {
-			out[i] = 1
-		}
-	}
 }
 
 func (l *lif) chargeFireReset(out, in []float64) {
@@ -360,7 +327,7 @@ func (l *lif) chargeFireReset(out, in []float64) {
 		out[i] = 0
 		if v >= l.theta {
 			out[i] = 1
-			if l.none {
+			if l.soft {
 				v -= l.theta
 			} else {
 				v = l.vr

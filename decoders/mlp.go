@@ -144,12 +144,9 @@ func (m *MLP) prepare() {
 func (m *MLP) Predict(dst, x []float64) {
 	m.at.Products(m.a, x)
 	for i, b := range m.b1 {
-		m.a[i] = max(-20, min(20, m.a[i]+b)) // tanh is 1 there
+		m.a[i] += b
 	}
-	dense.Exp(m.a, m.a, 2) // tanh(a) = 1 - 2/(exp(2a) + 1), to 2e-16
-	for i, e := range m.a {
-		m.a[i] = 1 - 2/(e+1)
-	}
+	dense.Tanh(m.a)
 	for k := range m.w2.R {
 		dst[k] = dense.Dot(m.w2.Row(k), m.a[:len(m.b1)]) + m.b2[k]
 	}

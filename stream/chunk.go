@@ -238,8 +238,12 @@ func (c *Chunk) Column(dst []float64, col int) []float64 {
 		dst = make([]float64, c.rows)
 	}
 	dst = dst[:c.rows]
-	for k := range c.Tiles() {
-		copy(dst[k*Lanes:], c.Tile(k)[col][:])
+	whole := c.rows / Lanes
+	for k := range whole {
+		*(*[Lanes]float64)(dst[k*Lanes:]) = c.Tile(k)[col]
+	}
+	if whole < c.Tiles() {
+		copy(dst[whole*Lanes:], c.Tile(whole)[col][:])
 	}
 	return dst
 }
@@ -247,8 +251,12 @@ func (c *Chunk) Column(dst []float64, col int) []float64 {
 // SetColumn stores one column; src must hold Rows values.
 func (c *Chunk) SetColumn(col int, src []float64) {
 	src = src[:c.rows]
-	for k := range c.Tiles() {
-		copy(c.Tile(k)[col][:], src[k*Lanes:])
+	whole := c.rows / Lanes
+	for k := range whole {
+		c.Tile(k)[col] = [Lanes]float64(src[k*Lanes:])
+	}
+	if whole < c.Tiles() {
+		copy(c.Tile(whole)[col][:], src[whole*Lanes:])
 	}
 }
 

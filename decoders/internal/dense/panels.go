@@ -53,6 +53,18 @@ func (p *Panels) Products(dst, x []float64) {
 	}
 }
 
+// AddSelected adds the sum of the columns j named, each times x[j], to dst, one after the
+// other: a product with an x that is zero elsewhere.
+func (p *Panels) AddSelected(dst, x []float64, columns []int32) {
+	x = x[:p.C]
+	for _, j := range columns {
+		_ = x[j] // the assembly does not check
+	}
+	for k := range (p.R + 7) / 8 {
+		selectedAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x, columns)
+	}
+}
+
 // Distances sets dst to the squared distances of all rows to x; those of rows that are
 // none are that of x to zero.
 func (p *Panels) Distances(dst, x []float64) {
@@ -90,6 +102,30 @@ func productsAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
 		return
 	}
 	productsAssembly(level, dst, w, x)
+}
+
+func selectedAt(level kernel.Set, dst *Vec, w []Vec, x []float64, columns []int32) {
+	if level == kernel.Portable || len(columns) == 0 {
+		selectedPlain(dst, w, x, columns)
+		return
+	}
+	selectedAssembly(level, dst, w, x, columns)
+}
+
+func selectedPlain(dst *Vec, w []Vec, x []float64, columns []int32) {
+	a0, a1, a2, a3, a4, a5, a6, a7 := dst[0], dst[1], dst[2], dst[3], dst[4], dst[5], dst[6], dst[7]
+	for _, j := range columns {
+		v, c := x[j], &w[j]
+		a0 += float64(v * c[0])
+		a1 += float64(v * c[1])
+		a2 += float64(v * c[2])
+		a3 += float64(v * c[3])
+		a4 += float64(v * c[4])
+		a5 += float64(v * c[5])
+		a6 += float64(v * c[6])
+		a7 += float64(v * c[7])
+	}
+	*dst = Vec{a0, a1, a2, a3, a4, a5, a6, a7}
 }
 
 func distancesAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
@@ -192,4 +228,58 @@ func expPlain(dst, x []float64, c *[20]float64) {
 		}
 		dst[i] = math.Float64frombits(math.Float64bits(p) + math.Float64bits(k)<<52)
 	}
+}
+
+// Tanh replaces every x by its hyperbolic tangent, to within 5e-16. The length is a
+// multiple of eight.
+func Tanh(x []float64) { tanhAt(level, x) }
+
+func tanhAt(level kernel.Set, x []float64) {
+	for i, v := range x {
+		if v > 20 { // tanh is 1 there
+			x[i] = 20
+		}
+	}
+	c := expConstants
+	c[0] = 2
+	expAt(level, x, x, &c)
+	if level == kernel.Portable {
+		for i, e := range x {
+			x[i] = 1 - 2/(e+1)
+		}
+		return
+	}
+	squashAssembly(level, x)
+}
+
+// Condition sets dst = (x - mean)/scale within ±limit and reports whether every x is a
+// number; otherwise dst is undefined. All have the same length.
+func Condition(dst, x, mean, scale []float64, limit float64) bool {
+	return conditionAt(level, dst, x, mean, scale, limit)
+}
+
+func conditionAt(level kernel.Set, dst, x, mean, scale []float64, limit float64) bool {
+	n := len(x)
+	dst, mean, scale = dst[:n], mean[:n], scale[:n]
+	from := 0
+	if level != kernel.Portable && n >= 8 {
+		from = n / 8 * 8
+		if !conditionAssembly(dst, x[:from], mean, scale, limit) {
+			return false
+		}
+	}
+	for i := from; i < n; i++ {
+		v := x[i]
+		if v-v != 0 {
+			return false
+		}
+		v = (v - mean[i]) / scale[i]
+		if v > limit {
+			v = limit
+		} else if v < -limit {
+			v = -limit
+		}
+		dst[i] = v
+	}
+	return true
 }

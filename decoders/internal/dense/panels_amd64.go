@@ -14,10 +14,20 @@ func productsAVX2(dst *float64, w *float64, x *float64, n int)
 //go:noescape
 func distancesAVX2(dst *float64, w *float64, x *float64, n int)
 
+// selectedAVX2 adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.
+//
+//go:noescape
+func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int)
+
 // expAVX2 is dst = exp(c[0] x) over n columns; see expPlain.
 //
 //go:noescape
 func expAVX2(dst *float64, x *float64, n int, c *float64)
+
+// squashAVX2 replaces x by c[0] - c[1]/(x + c[0]) over n columns.
+//
+//go:noescape
+func squashAVX2(x *float64, n int, c *float64)
 
 // productsAVX512 sets dst to the sums over j of w[j] x[j], w in n columns.
 //
@@ -29,7 +39,27 @@ func productsAVX512(dst *float64, w *float64, x *float64, n int)
 //go:noescape
 func distancesAVX512(dst *float64, w *float64, x *float64, n int)
 
+// selectedAVX512 adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.
+//
+//go:noescape
+func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int)
+
 // expAVX512 is dst = exp(c[0] x) over n columns; see expPlain.
 //
 //go:noescape
 func expAVX512(dst *float64, x *float64, n int, c *float64)
+
+// squashAVX512 replaces x by c[0] - c[1]/(x + c[0]) over n columns.
+//
+//go:noescape
+func squashAVX512(x *float64, n int, c *float64)
+
+// conditionAVX2 is dst = (x - mean)/scale within ±limit over n columns; bad is not 0 when an x is no number.
+//
+//go:noescape
+func conditionAVX2(dst *float64, x *float64, mean *float64, scale *float64, n int, limit float64) (bad uint64)
+
+// fireAVX2 steps n columns of delayed neurons. c: threshold, what a spike takes off, 1, and all bits set where a spike clears.
+//
+//go:noescape
+func fireAVX2(u *float64, out *float64, in *float64, decay *float64, n int, c *float64)

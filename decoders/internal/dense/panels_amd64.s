@@ -180,6 +180,37 @@ restdone:
 	VZEROUPPER
 	RET
 
+// func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int)
+// Requires: AVX
+TEXT ·selectedAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    columns+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPD (AX), Y0
+	VMOVUPD 32(AX), Y1
+
+loop:
+	TESTQ        SI, SI
+	JZ           loopdone
+	MOVLQSX      (BX), DI
+	VBROADCASTSD (DX)(DI*8), Y2
+	SHLQ         $0x06, DI
+	VMULPD       (CX)(DI*1), Y2, Y3
+	VADDPD       Y3, Y0, Y0
+	VMULPD       32(CX)(DI*1), Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x04, BX
+	DECQ         SI
+	JMP          loop
+
+loopdone:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 32(AX)
+	VZEROUPPER
+	RET
+
 // func expAVX2(dst *float64, x *float64, n int, c *float64)
 // Requires: AVX, AVX2
 TEXT ·expAVX2(SB), NOSPLIT, $0-32
@@ -298,6 +329,36 @@ loop:
 	ADDQ         $0x40, AX
 	DECQ         DX
 	JMP          loop
+
+loopdone:
+	VZEROUPPER
+	RET
+
+// func squashAVX2(x *float64, n int, c *float64)
+// Requires: AVX
+TEXT ·squashAVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         c+16(FP), DX
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD 8(DX), Y1
+
+loop:
+	TESTQ   CX, CX
+	JZ      loopdone
+	VMOVUPD (AX), Y2
+	VMOVUPD 32(AX), Y3
+	VADDPD  Y0, Y2, Y2
+	VDIVPD  Y2, Y1, Y2
+	VSUBPD  Y2, Y0, Y2
+	VADDPD  Y0, Y3, Y3
+	VDIVPD  Y3, Y1, Y3
+	VSUBPD  Y3, Y0, Y3
+	VMOVUPD Y2, (AX)
+	VMOVUPD Y3, 32(AX)
+	ADDQ    $0x40, AX
+	DECQ    CX
+	JMP     loop
 
 loopdone:
 	VZEROUPPER
@@ -428,6 +489,33 @@ restdone:
 	VZEROUPPER
 	RET
 
+// func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·selectedAVX512(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    w+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    columns+24(FP), BX
+	MOVQ    n+32(FP), SI
+	VMOVUPD (AX), Z0
+
+loop:
+	TESTQ        SI, SI
+	JZ           loopdone
+	MOVLQSX      (BX), DI
+	VBROADCASTSD (DX)(DI*8), Z1
+	SHLQ         $0x06, DI
+	VMULPD       (CX)(DI*1), Z1, Z1
+	VADDPD       Z1, Z0, Z0
+	ADDQ         $0x04, BX
+	DECQ         SI
+	JMP          loop
+
+loopdone:
+	VMOVUPD Z0, (AX)
+	VZEROUPPER
+	RET
+
 // func expAVX512(dst *float64, x *float64, n int, c *float64)
 // Requires: AVX, AVX512F
 TEXT ·expAVX512(SB), NOSPLIT, $0-32
@@ -504,6 +592,133 @@ loop:
 	ADDQ         $0x40, AX
 	DECQ         DX
 	JMP          loop
+
+loopdone:
+	VZEROUPPER
+	RET
+
+// func squashAVX512(x *float64, n int, c *float64)
+// Requires: AVX, AVX512F
+TEXT ·squashAVX512(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         c+16(FP), DX
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD 8(DX), Z1
+
+loop:
+	TESTQ   CX, CX
+	JZ      loopdone
+	VMOVUPD (AX), Z2
+	VADDPD  Z0, Z2, Z2
+	VDIVPD  Z2, Z1, Z2
+	VSUBPD  Z2, Z0, Z2
+	VMOVUPD Z2, (AX)
+	ADDQ    $0x40, AX
+	DECQ    CX
+	JMP     loop
+
+loopdone:
+	VZEROUPPER
+	RET
+
+// func conditionAVX2(dst *float64, x *float64, mean *float64, scale *float64, n int, limit float64) (bad uint64)
+// Requires: AVX, AVX2, SSE2
+TEXT ·conditionAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         scale+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVSD        limit+40(FP), X0
+	VBROADCASTSD X0, Y0
+	MOVQ         $0x8000000000000000, DI
+	MOVQ         DI, X1
+	VBROADCASTSD X1, Y1
+	VXORPD       Y1, Y0, Y1
+	VXORPD       Y2, Y2, Y2
+
+loop:
+	TESTQ   SI, SI
+	JZ      loopdone
+	VMOVUPD (CX), Y3
+	VSUBPD  Y3, Y3, Y4
+	VORPD   Y4, Y2, Y2
+	VSUBPD  (DX), Y3, Y3
+	VDIVPD  (BX), Y3, Y3
+	VMINPD  Y0, Y3, Y3
+	VMAXPD  Y1, Y3, Y3
+	VMOVUPD Y3, (AX)
+	VMOVUPD 32(CX), Y3
+	VSUBPD  Y3, Y3, Y4
+	VORPD   Y4, Y2, Y2
+	VSUBPD  32(DX), Y3, Y3
+	VDIVPD  32(BX), Y3, Y3
+	VMINPD  Y0, Y3, Y3
+	VMAXPD  Y1, Y3, Y3
+	VMOVUPD Y3, 32(AX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	DECQ    SI
+	JMP     loop
+
+loopdone:
+	VXORPD    Y0, Y0, Y0
+	VCMPPD    $0x04, Y0, Y2, Y2
+	VMOVMSKPD Y2, AX
+	MOVQ      AX, bad+48(FP)
+	VZEROUPPER
+	RET
+
+// func fireAVX2(u *float64, out *float64, in *float64, decay *float64, n int, c *float64)
+// Requires: AVX
+TEXT ·fireAVX2(SB), NOSPLIT, $0-48
+	MOVQ         u+0(FP), AX
+	MOVQ         out+8(FP), CX
+	MOVQ         in+16(FP), DX
+	MOVQ         decay+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         c+40(FP), DI
+	VBROADCASTSD (DI), Y0
+	VBROADCASTSD 8(DI), Y1
+	VBROADCASTSD 16(DI), Y2
+	VBROADCASTSD 24(DI), Y3
+
+loop:
+	TESTQ   SI, SI
+	JZ      loopdone
+	VMOVUPD (AX), Y4
+	VCMPPD  $0x1e, Y0, Y4, Y5
+	VMULPD  (BX), Y4, Y4
+	VANDPD  Y3, Y5, Y6
+	VANDNPD Y4, Y6, Y4
+	VADDPD  (DX), Y4, Y4
+	VANDPD  Y1, Y5, Y5
+	VSUBPD  Y5, Y4, Y4
+	VMOVUPD Y4, (AX)
+	VCMPPD  $0x1e, Y0, Y4, Y4
+	VANDPD  Y2, Y4, Y4
+	VMOVUPD Y4, (CX)
+	VMOVUPD 32(AX), Y4
+	VCMPPD  $0x1e, Y0, Y4, Y5
+	VMULPD  32(BX), Y4, Y4
+	VANDPD  Y3, Y5, Y6
+	VANDNPD Y4, Y6, Y4
+	VADDPD  32(DX), Y4, Y4
+	VANDPD  Y1, Y5, Y5
+	VSUBPD  Y5, Y4, Y4
+	VMOVUPD Y4, 32(AX)
+	VCMPPD  $0x1e, Y0, Y4, Y4
+	VANDPD  Y2, Y4, Y4
+	VMOVUPD Y4, 32(CX)
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, BX
+	DECQ    SI
+	JMP     loop
 
 loopdone:
 	VZEROUPPER

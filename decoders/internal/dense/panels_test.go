@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"neurostream/stream/kernel"
@@ -77,6 +78,54 @@ func TestExp(t *testing.T) {
 	}
 }
 
+func TestTanh(t *testing.T) {
+	x, want := make([]float64, 0, 1<<12), []float64(nil)
+	for i := range cap(x) {
+		x = append(x, float64(i-2048)/64)
+	}
+	x[0], x[1] = -1e9, 1e9
+	for _, v := range x {
+		want = append(want, math.Tanh(v))
+	}
+	Tanh(x)
+	for i, v := range x {
+		if !(math.Abs(v-want[i]) <= 5e-16) {
+			t.Fatalf("tanh is %v, want %v", v, want[i])
+		}
+	}
+}
+
+// What is no number is found wherever it stands; everything else ends within the limit.
+func TestCondition(t *testing.T) {
+	defer func(l kernel.Set) { level = l }(level)
+	for _, level = range kernel.Supported() {
+		x, mean, scale, dst := make([]float64, 21), make([]float64, 21), make([]float64, 21), make([]float64, 21)
+		for i := range x {
+			x[i], mean[i], scale[i] = float64(i), 10, 2
+		}
+		if !Condition(dst, x, mean, scale, 3) {
+			t.Fatalf("%v: all are numbers", level)
+		}
+		for i, v := range dst {
+			if want := max(-3, min(3, (float64(i)-10)/2)); v != want {
+				t.Errorf("%v: value %d is %v, want %v", level, i, v, want)
+			}
+		}
+		if Condition(dst, x, mean, scale, math.Inf(1)); dst[20] != 5 || dst[0] != -5 {
+			t.Errorf("%v: without a limit %v and %v", level, dst[0], dst[20])
+		}
+		for i := range x {
+			for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				keep := x[i]
+				if x[i] = v; Condition(dst, x, mean, scale, 3) {
+					t.Errorf("%v: %v at %d is not found", level, v, i)
+				}
+				x[i] = keep
+			}
+		}
+	}
+}
+
 // compare runs every level on arbitrary bits.
 func compare(t *testing.T, x []float64) {
 	t.Helper()
@@ -89,8 +138,30 @@ func compare(t *testing.T, x []float64) {
 	for i := range w {
 		copy(w[i][:], x[8*i:])
 	}
-	run := func(level kernel.Set) (out [3][]float64) {
-		var a, b Vec
+	run := func(level kernel.Set) (out [7][]float64) {
+		a, b, s := Vec{}, Vec{}, Vec{1, -1, 0.5}
+		columns := []int32{int32(len(w) / 2), 0, int32(len(w) - 1), 0}
+		selectedAt(level, &s, w, x[:len(w)], columns)
+		tanh := make([]float64, n)
+		for i, v := range x {
+			if tanh[i] = v; v != v {
+				tanh[i] = 0.5
+			}
+		}
+		tanhAt(level, tanh)
+		scaled, mean, scale := make([]float64, n-1), x[1:], make([]float64, n-1)
+		for i := range scale {
+			scale[i] = math.Abs(x[i])/3 + 0.5
+		}
+		if !conditionAt(level, scaled, x[:n-1], mean, scale, 3) {
+			clear(scaled)
+		}
+		neurons := Neurons{Decay: x[1:], Threshold: 1, Off: 1}
+		if len(w)%2 == 0 {
+			neurons.Off, neurons.Clear = 0, true
+		}
+		u, spikes := slices.Clone(x[:n-1]), make([]float64, n-1)
+		neurons.stepAt(level, u, spikes, scale)
 		v := x[:len(w)]
 		productsAt(level, &a, w, v)
 		distancesAt(level, &b, w, v)
@@ -103,7 +174,7 @@ func compare(t *testing.T, x []float64) {
 				e[i] = 0
 			}
 		}
-		return [3][]float64{a[:], b[:], e}
+		return [7][]float64{a[:], b[:], e, s[:], tanh, scaled, append(u, spikes...)}
 	}
 	want := run(kernel.Portable)
 	for _, level := range kernel.Supported()[1:] {

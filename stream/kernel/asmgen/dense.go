@@ -20,8 +20,12 @@ func panels() {
 				VMULPD(v[h], v[h], v[h])
 			}
 		})
+		w.selected()
 		w.exponentials()
+		w.squash()
 	}
+	conditionAVX2()
+	fireAVX2()
 }
 
 // panel adds up terms in four interleaved sums; what is left over goes to the first.
@@ -121,4 +125,126 @@ func (w width) exponentials() {
 		ADDQ(Imm(column), dst)
 	})
 	w.end()
+}
+
+// selected adds up whole columns, one after the other.
+func (w width) selected() {
+	w.begin("selected", "func(dst, w, x *float64, columns *int32, n int)", "adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.")
+	dst, m, x, columns, n := param("dst"), param("w"), param("x"), param("columns"), param("n")
+	s := w.columns(dst, 0)
+	at, j := GP64(), GP64()
+	repeat("loop", n, func() {
+		MOVLQSX(Mem{Base: columns}, j)
+		f := w.spread(Mem{Base: x, Index: j, Scale: 8})
+		MOVQ(j, at)
+		SHLQ(Imm(6), at)
+		for h := range w.parts {
+			t := w.mul(f, Mem{Base: m, Index: at, Scale: 1, Disp: h * w.bytes})
+			VADDPD(t, s[h], s[h])
+		}
+		ADDQ(Imm(4), columns)
+	})
+	w.store(s, dst, 0)
+	w.end()
+}
+
+// constantAVX2 returns a register with the number of these bits in every lane.
+func constantAVX2(bits uint64) reg.VecVirtual {
+	word, v := GP64(), YMM()
+	MOVQ(U64(bits), word)
+	MOVQ(word, v.AsX())
+	VBROADCASTSD(v.AsX(), v)
+	return v
+}
+
+// squash follows exp(2a): tanh(a) = 1 - 2/(exp(2a) + 1).
+func (w width) squash() {
+	w.begin("squash", "func(x *float64, n int, c *float64)", "replaces x by c[0] - c[1]/(x + c[0]) over n columns.")
+	x, n, c := param("x"), param("n"), param("c")
+	one, two := w.spread(Mem{Base: c}), w.spread(Mem{Base: c, Disp: 8})
+	repeat("loop", n, func() {
+		v := w.columns(x, 0)
+		for h := range w.parts {
+			VADDPD(one, v[h], v[h])
+			VDIVPD(v[h], two, v[h])
+			VSUBPD(v[h], one, v[h])
+		}
+		w.store(v, x, 0)
+		ADDQ(Imm(column), x)
+	})
+	w.end()
+}
+
+// conditionAVX2 serves both widths: it waits for the divider.
+func conditionAVX2() {
+	TEXT("conditionAVX2", NOSPLIT, "func(dst, x, mean, scale *float64, n int, limit float64) (bad uint64)")
+	Pragma("noescape")
+	Doc("conditionAVX2 is dst = (x - mean)/scale within ±limit over n columns; bad is not 0 when an x is no number.")
+	dst, x, mean, scale, n := param("dst"), param("x"), param("mean"), param("scale"), param("n")
+	top := YMM()
+	limit := Load(Param("limit"), XMM())
+	VBROADCASTSD(limit, top)
+	low := constantAVX2(1 << 63)
+	VXORPD(low, top, low)
+	odd := YMM()
+	VXORPD(odd, odd, odd)
+	repeat("loop", n, func() {
+		for h := range 2 {
+			v, t := YMM(), YMM()
+			VMOVUPD(Mem{Base: x, Disp: 32 * h}, v)
+			VSUBPD(v, v, t) // NaN when v is no number
+			VORPD(t, odd, odd)
+			VSUBPD(Mem{Base: mean, Disp: 32 * h}, v, v)
+			VDIVPD(Mem{Base: scale, Disp: 32 * h}, v, v)
+			VMINPD(top, v, v)
+			VMAXPD(low, v, v)
+			VMOVUPD(v, Mem{Base: dst, Disp: 32 * h})
+		}
+		for _, p := range []reg.GPVirtual{dst, x, mean, scale} {
+			ADDQ(Imm(column), p)
+		}
+	})
+	bad, none := GP64(), YMM()
+	VXORPD(none, none, none)
+	VCMPPD(Imm(4), none, odd, odd) // not equal, true for NaN
+	VMOVMSKPD(odd, bad.As32())
+	Store(bad, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// fireAVX2 serves both widths; see lif.delayed.
+func fireAVX2() {
+	TEXT("fireAVX2", NOSPLIT, "func(u, out, in, decay *float64, n int, c *float64)")
+	Pragma("noescape")
+	Doc("fireAVX2 steps n columns of delayed neurons. c: threshold, what a spike takes off, 1, and all bits set where a spike clears.")
+	u, out, in, decay, n, c := param("u"), param("out"), param("in"), param("decay"), param("n"), param("c")
+	var k [4]reg.VecVirtual
+	for i := range k {
+		k[i] = YMM()
+		VBROADCASTSD(Mem{Base: c, Disp: 8 * i}, k[i])
+	}
+	theta, off, one, clears := k[0], k[1], k[2], k[3]
+	repeat("loop", n, func() {
+		for h := range 2 {
+			v, spiked, t := YMM(), YMM(), YMM()
+			VMOVUPD(Mem{Base: u, Disp: 32 * h}, v)
+			VCMPPD(Imm(0x1e), theta, v, spiked) // v > theta
+			VMULPD(Mem{Base: decay, Disp: 32 * h}, v, v)
+			VANDPD(clears, spiked, t)
+			VANDNPD(v, t, v)
+			VADDPD(Mem{Base: in, Disp: 32 * h}, v, v)
+			VANDPD(off, spiked, spiked)
+			VSUBPD(spiked, v, v)
+			VMOVUPD(v, Mem{Base: u, Disp: 32 * h})
+			VCMPPD(Imm(0x1e), theta, v, v)
+			VANDPD(one, v, v)
+			VMOVUPD(v, Mem{Base: out, Disp: 32 * h})
+		}
+		for _, p := range []reg.GPVirtual{u, out, in, decay} {
+			ADDQ(Imm(column), p)
+		}
+	})
+	VZEROUPPER()
+	RET()
 }
