@@ -51,7 +51,7 @@ race: ## tests under the race detector
 
 RECORD_FOR ?= 10m
 
-record-long: ## ten streams recorded in real time while one is decoded (RECORD_FOR=10m)
+record-long: ## ten streams recorded in real time while one is decoded, against decoding alone (RECORD_FOR=10m: 15 minutes in all)
 	NEUROSTREAM_RECORD_FOR=$(RECORD_FOR) $(GO) test -count=1 -timeout 0 -run RecordForLong -v ./bci
 
 # Peers live in virtual environments of their own, made from pinned lists.

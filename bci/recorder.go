@@ -22,13 +22,25 @@ import (
 //	inlet ─┐
 //	inlet ─┼─► xdf.Writer ─► file (append-only)
 //	inlet ─┘
+//
+// A stream that goes away and comes back with its source id goes on as the same stream of
+// the file. With Follow, streams that appear later are recorded from then on.
 type Recorder struct {
-	path    string
-	w       *xdf.Writer
-	clock   stream.Clock
-	events  uint32
-	streams []*recorded
+	path   string
+	w      *xdf.Writer
+	clock  stream.Clock
+	events uint32
+	follow *lsl.Match // nil: only what was added
+
+	mu      sync.Mutex
+	streams []*recorded // only growing
+	begun   stream.Time // when Run began; 0 = not yet
 }
+
+// recordEvery is how long samples wait in the sockets at most, where they are as safe as
+// here. A recorder that reads each as it comes wakes a thread for each, and a decoder on
+// the same computer waits for a processor more often.
+const recordEvery = 50 * time.Millisecond
 
 // recorded is one stream under way.
 type recorded struct {
@@ -43,6 +55,7 @@ type recorded struct {
 	marker  atomic.Pointer[string] // the newest, of an irregular stream of strings
 	offsets int                    // clock measurements written
 	err     atomic.Pointer[string] // why it ended before the recording
+	joined  float64                // seconds after Run began; 0 = it was there
 }
 
 // marks reports whether the samples are markers.
@@ -67,6 +80,7 @@ type RecordedStream struct {
 	QuietS   float64 `json:"quiet_s"` // since the newest sample; 0 before the first
 	Markers  int64   `json:"markers"` // samples of an irregular stream of strings; 0 of others
 	Marker   string  `json:"last_marker,omitempty"`
+	JoinedS  float64 `json:"joined_s"` // how long after the recording began it appeared; 0 = it was there
 	Error    string  `json:"error,omitempty"`
 }
 
@@ -83,19 +97,27 @@ func NewRecorder(path string) (*Recorder, error) {
 
 // Add connects to a stream. Before Run.
 func (r *Recorder) Add(ctx context.Context, s lsl.Stream) error {
-	in, err := lsl.OpenInlet(ctx, s, lsl.InletOptions{})
+	_, err := r.add(ctx, s, 0)
+	return err
+}
+
+// Follow has Run record streams that match and appear later, too. Before Run.
+func (r *Recorder) Follow(m lsl.Match) { r.follow = &m }
+
+func (r *Recorder) add(ctx context.Context, s lsl.Stream, joined float64) (*recorded, error) {
+	in, err := lsl.OpenInlet(ctx, s, lsl.InletOptions{Batch: recordEvery})
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
 	full, err := in.FullInfo(ctx)
 	if err != nil {
 		in.Close()
-		return fmt.Errorf("%s: its description cannot be read: %w", s.Name, err)
+		return nil, fmt.Errorf("%s: its description cannot be read: %w", s.Name, err)
 	}
 	format, ok := xdf.ParseFormat(full.Format.String())
 	if !ok {
 		in.Close()
-		return fmt.Errorf("%s: format %v cannot be recorded", s.Name, full.Format)
+		return nil, fmt.Errorf("%s: format %v cannot be recorded", s.Name, full.Format)
 	}
 	id, err := r.w.AddStream(xdf.Info{
 		Name: full.Name, Type: full.Type, Format: format, Rate: full.Rate, Channels: make([]xdf.Channel, full.Channels),
@@ -103,10 +125,27 @@ func (r *Recorder) Add(ctx context.Context, s lsl.Stream) error {
 	})
 	if err != nil {
 		in.Close()
-		return fmt.Errorf("%s: %w", s.Name, err)
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	r.streams = append(r.streams, &recorded{inlet: in, info: full, id: id})
-	return nil
+	added := &recorded{inlet: in, info: full, id: id, joined: joined}
+	r.mu.Lock()
+	r.streams = append(r.streams, added)
+	r.mu.Unlock()
+	return added, nil
+}
+
+// all returns the streams so far.
+func (r *Recorder) all() []*recorded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.streams[:len(r.streams):len(r.streams)]
+}
+
+// started returns when Run began.
+func (r *Recorder) started() stream.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begun
 }
 
 // Run records until ctx ends, then closes the file. A stream that is lost for good
@@ -114,22 +153,43 @@ func (r *Recorder) Add(ctx context.Context, s lsl.Stream) error {
 func (r *Recorder) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	r.mu.Lock()
+	r.begun = r.clock.Now()
+	r.mu.Unlock()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failure error
-	for _, s := range r.streams {
+	fail := func(err error) {
+		mu.Lock()
+		failure = errors.Join(failure, err)
+		mu.Unlock()
+		stop()
+	}
+	start := func(s *recorded) {
 		wg.Go(func() {
 			if err := r.record(ctx, s); err != nil {
-				mu.Lock()
-				failure = errors.Join(failure, err)
-				mu.Unlock()
-				stop()
+				fail(err)
 			}
 		})
 	}
+	for _, s := range r.all() {
+		start(s)
+	}
+	if r.follow != nil {
+		l, err := newLatecomers(r, start)
+		if err != nil {
+			fail(err)
+		} else {
+			wg.Go(func() {
+				if err := l.run(ctx); err != nil {
+					fail(err)
+				}
+			})
+		}
+	}
 	wg.Go(func() {
 		for tick := time.NewTicker(time.Second); ; {
-			for _, s := range r.streams {
+			for _, s := range r.all() {
 				if err := r.offsets(s); err != nil {
 					return // the writer's error comes back to every stream
 				}
@@ -143,7 +203,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 	})
 	wg.Wait()
-	for _, s := range r.streams {
+	for _, s := range r.all() {
 		failure = errors.Join(failure, r.offsets(s), s.inlet.Close())
 	}
 	return errors.Join(failure, r.w.Close())
@@ -240,14 +300,15 @@ func (r *Recorder) Size() int64 { return r.w.Size() }
 
 // Streams returns the state of every stream. Any goroutine may call it.
 func (r *Recorder) Streams() []RecordedStream {
-	out := make([]RecordedStream, 0, len(r.streams))
+	all := r.all()
+	out := make([]RecordedStream, 0, len(all))
 	now := r.clock.Now()
-	for _, s := range r.streams {
+	for _, s := range all {
 		st, clock := s.inlet.Stats(), s.inlet.Clock()
 		row := RecordedStream{
 			Name: s.info.Name, Type: s.info.Type, Host: s.info.Hostname, State: st.State, Channels: s.info.Channels, Nominal: s.info.Rate,
 			Samples: s.samples.Load(), Gaps: s.gaps.Load(), Missing: st.Missing, Dropped: st.Dropped, Restarts: st.Restarts,
-			OffsetMS: clock.Offset * 1e3, DriftPPM: clock.Slope * 1e6,
+			OffsetMS: clock.Offset * 1e3, DriftPPM: clock.Slope * 1e6, JoinedS: s.joined,
 		}
 		if first, newest := s.first.Load(), s.newest.Load(); newest > first {
 			row.Measured = float64(row.Samples-1) / (float64(newest-first) * 1e-9)

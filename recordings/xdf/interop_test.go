@@ -241,7 +241,43 @@ func interopFiles(t *testing.T, dir string) []string {
 	for seed := range 12 {
 		files = append(files, clocks(t, filepath.Join(dir, fmt.Sprintf("clocks%d.xdf", seed)), int64(seed)))
 	}
-	return files
+	return append(files, lateFile(t, filepath.Join(dir, "late.xdf")))
+}
+
+// lateFile is a file whose second stream began when the first had samples already, and
+// that says which column each sample was.
+func lateFile(t *testing.T, path string) string {
+	t.Helper()
+	w, err := Create(path, WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	events, err := w.AddStream(Info{Name: "recorder events", Type: "Events", Format: String, Channels: []Channel{{Label: EventChannel}}})
+	check(err)
+	var ids []uint32
+	for k := range 2 {
+		id, err := w.AddStream(Info{Name: fmt.Sprint("amp ", k), Type: "EEG", Format: Int16, Rate: 100, Channels: make([]Channel, 2), SourceID: fmt.Sprint(k)})
+		check(err)
+		ids = append(ids, id)
+		for i := range 500 {
+			for _, id := range ids {
+				if at := 100 + 5*float64(k) + float64(i)/100; i == 0 {
+					check(w.WritePlace(events, id, at, int64(500*k+i), 0))
+					check(w.ClockOffset(id, Offset{Time: at, Value: 0.5}))
+				}
+				check(w.WriteInts(id, []float64{100 + 5*float64(k) + float64(i)/100}, []int64{int64(i), int64(k)}))
+			}
+		}
+		check(w.Boundary())
+	}
+	check(w.Close())
+	return path
 }
 
 // phantomFile is a file that got a sample and a clock offset after its footers.

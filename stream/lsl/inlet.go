@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"neurostream/stream"
@@ -43,6 +44,10 @@ type Inlet struct {
 
 	reception reception
 
+	gathering *time.Timer // of Pull, with Batch
+	brimful   atomic.Bool // the last read took all there was room for: there is more
+	drained   bool        // Pull has read once more after its context's end
+
 	// Owned by whoever holds the reception.
 	packed    []byte
 	began     bool
@@ -67,6 +72,7 @@ type InletOptions struct {
 	MaxChunk int           // samples per write asked of the sender; 0 = its choice
 	Recover  time.Duration // how long to look for a stream that went away; 0 = for ever, negative = not at all
 	NoClock  bool          // send no clock probes
+	Batch    time.Duration // how long Pull may let samples wait in the socket, to be woken once for all of them; 0 = not at all, for a recorder 50 ms
 	Stale    time.Duration // silence after which a regular stream is reported stale; 0 = 1 s or five samples, negative = never
 }
 
@@ -495,7 +501,7 @@ const anonymous = 5 * time.Second
 
 // find asks for the stream once; why says what it found instead.
 func (in *Inlet) find(ctx context.Context, s *Stream) (next *Stream, why string) {
-	r, err := newResolver(&in.config, recoveryExpression(&s.Info))
+	r, err := newResolver(&in.config, recoveryExpression(&s.Info), 0)
 	if err != nil {
 		return nil, err.Error()
 	}

@@ -509,3 +509,45 @@ func TestPushDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per sample", n)
 	}
 }
+
+// With Batch nothing is lost or out of order, a reader that comes late takes over from
+// the inlet, and what is in the socket when the context ends is still read.
+func TestPullInBatches(t *testing.T) {
+	c := loopback(t)
+	o := newOutlet(t, c, Info{Name: "batched", Channels: 1, Format: Int32, Rate: 1000, SourceID: "batched"})
+	in := openInlet(t, c, Match{Name: "batched"}, InletOptions{Batch: 2 * time.Millisecond, Recover: -1})
+	const n = 5000
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() {
+		for k := range n {
+			_ = o.PushInts([]int64{int64(k)}, 1+float64(k)/1000)
+		}
+	}()
+	var b Batch
+	got := int64(0)
+	take := func() error {
+		err := in.Pull(ctx, &b, 0)
+		for i := range b.Len() {
+			if v := Ints(nil, Int32, b.Sample(i))[0]; v != got {
+				t.Fatalf("sample %d is %d", got, v)
+			}
+			got++
+		}
+		return err
+	}
+	for got < n {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := o.PushInts([]int64{n}, 1+n/1000.0); err != nil {
+		t.Fatal(err)
+	}
+	for take() == nil {
+	}
+	if got != n+1 {
+		t.Errorf("%d samples, %d were sent before the end", got, n+1)
+	}
+}

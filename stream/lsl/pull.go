@@ -3,6 +3,7 @@ package lsl
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"neurostream/stream"
 )
@@ -66,9 +67,39 @@ func (in *Inlet) Pull(ctx context.Context, b *Batch, most int) error {
 		if ended != nil {
 			return fmt.Errorf("lsl: %w", ended)
 		}
-		if err := ctx.Err(); err != nil {
+		switch err := ctx.Err(); {
+		case err != nil && (in.opt.Batch <= 0 || in.drained):
 			return err
+		case err != nil: // what waits in the socket has arrived, too
+			in.drained = true
+		case in.opt.Batch > 0:
+			in.gather(ctx)
 		}
 		in.await(ctx)
 	}
 }
+
+// gather waits for the next multiple of Batch, the same moment for all inlets of this
+// process, so that one wake-up serves them all and the processors are left alone between.
+// It does not wait when the socket holds more than the last read took.
+func (in *Inlet) gather(ctx context.Context) {
+	if in.brimful.Load() {
+		return
+	}
+	d := in.opt.Batch - time.Since(batches)%in.opt.Batch
+	if in.gathering == nil {
+		in.gathering = time.NewTimer(d)
+	} else {
+		in.gathering.Reset(d)
+	}
+	select {
+	case <-in.gathering.C:
+	case <-ctx.Done():
+		in.gathering.Stop()
+	case <-in.ctx.Done():
+		in.gathering.Stop()
+	}
+}
+
+// batches is where the grid of gather begins.
+var batches = time.Now()

@@ -75,7 +75,7 @@ func (in *Inlet) attend(f *connection) error {
 	}
 	stop := context.AfterFunc(in.ctx, f.hangUp)
 	defer stop()
-	tick := time.NewTicker(absence)
+	tick := time.NewTicker(max(absence, 10*in.opt.Batch))
 	defer tick.Stop()
 	for {
 		if r.absent() && r.TryLock() {
@@ -150,9 +150,11 @@ func (in *Inlet) awaitSignal(ctx context.Context) {
 // receive reads once and decodes what it got. The reception is held.
 func (in *Inlet) receive(f *connection) error {
 	had := len(f.buf)
+	in.brimful.Store(false)
 	if err := f.receive(); err != nil {
 		return err
 	}
+	in.brimful.Store(len(f.buf) == cap(f.buf))
 	at := in.clock.Now()
 	in.awake(at)
 	in.mu.Lock()

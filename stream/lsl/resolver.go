@@ -30,6 +30,7 @@ type ResolveOptions struct {
 	Min     int           // return as soon as so many streams are known; 0 = listen until Timeout
 	Timeout time.Duration // 0 = 2 s
 	Settle  time.Duration // how long to listen for more once Min are known; 0 = not at all
+	Every   time.Duration // time between two questions; 0 = the configuration's MulticastMinRTT, 0.5 s
 }
 
 func (o *ResolveOptions) config() Config {
@@ -111,13 +112,16 @@ func NewResolver(m Match, o ResolveOptions) (*Resolver, error) {
 	if _, err := compileXPath(m.Expression()); err != nil && m.Expression() != "" {
 		return nil, fmt.Errorf("lsl: predicate %q: %w", m.Predicate, err)
 	}
-	return newResolver(&c, m.Expression())
+	return newResolver(&c, m.Expression(), o.Every)
 }
 
-func newResolver(c *Config, expression string) (*Resolver, error) {
+func newResolver(c *Config, expression string, every time.Duration) (*Resolver, error) {
 	s, err := newSearch(c)
 	if err != nil {
 		return nil, fmt.Errorf("lsl: %w", err)
+	}
+	if every <= 0 {
+		every = max(c.MulticastMinRTT, 50*time.Millisecond)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Resolver{search: s, expr: expression, id: newID(), stop: stop, found: map[string]*Stream{}, more: make(chan struct{})}
@@ -131,7 +135,7 @@ func newResolver(c *Config, expression string) (*Resolver, error) {
 			if c.ResolveOverTCP {
 				s.askOverTCP(ctx, r.expr, r.add)
 			}
-			sleep(ctx, max(c.MulticastMinRTT, 50*time.Millisecond))
+			sleep(ctx, every)
 		}
 	}()
 	return r, nil
