@@ -26,6 +26,9 @@ import (
 // depends on a label that follows it, and scores of the run stay honest: each window is
 // judged before it can be learned from.
 //
+// A stage that protects what it learned (see decoders.Updater) is updated on top of Model;
+// any other learns from this session alone.
+//
 // In Background the fit runs on a goroutine of its own, and decoding never waits; a fit
 // that takes longer than Lag takes over late, and says so. Otherwise the engine waits for
 // it, and the same recording gives the same digest every time.
@@ -247,18 +250,25 @@ func (r *Refitter) labelled(now float64) (*decoders.Rows, error) {
 func (r *Refitter) fit(rows *decoders.Rows, now float64, arm func()) error {
 	link := r.Pipeline.Build()[r.stage]
 	f := link.Stage.(decoders.Fitter)
-	if err := f.Fit(r.ctx, rows, nil); err != nil {
-		return err
-	}
-	params, err := f.SaveModel()
-	if err != nil {
-		return err
-	}
 	m := *r.Model
 	m.Stages = slices.Clone(r.Model.Stages)
 	s := m.stage(r.stage, link.Name)
 	if s == nil {
 		return fmt.Errorf("the model holds nothing for %s", link.Name)
+	}
+	if u, ok := f.(decoders.Updater); ok && u.Protects() { // on top of what the engine started with, always
+		if err := u.LoadModel(s.Params); err != nil {
+			return err
+		}
+		if err := u.Update(r.ctx, rows, nil); err != nil {
+			return err
+		}
+	} else if err := f.Fit(r.ctx, rows, nil); err != nil {
+		return err
+	}
+	params, err := f.SaveModel()
+	if err != nil {
+		return err
 	}
 	s.Params = params
 	r.fits.Add(1)

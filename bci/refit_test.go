@@ -1,6 +1,7 @@
 package bci
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +17,11 @@ import (
 func refitRun(t *testing.T, lane string, rec recordings.Recording, block int, background bool) (Status, *decisionsOf, *Refitter, []string) {
 	t.Helper()
 	p, a, _ := swapParts(t, lane)
+	return refitWith(t, p, a, rec, block, background)
+}
+
+func refitWith(t *testing.T, p *Pipeline, a *Model, rec recordings.Recording, block int, background bool) (Status, *decisionsOf, *Refitter, []string) {
+	t.Helper()
 	var mu sync.Mutex
 	var said []string
 	r := &Refitter{Pipeline: p, Model: a, Every: 20, Lag: 4, Background: background, Told: func(s string, err error) {
@@ -45,24 +51,60 @@ func refitRun(t *testing.T, lane string, rec recordings.Recording, block int, ba
 	return e.Status(), d, r, said
 }
 
+// rightShare is the share of right windows of twoClasses between two times.
+func rightShare(d *decisionsOf, from, to float64) float64 {
+	right, n := 0, 0
+	for i, seq := range d.seq {
+		end := (float64(seq)*10 + 49) / 250
+		if end < from || end >= to || math.Mod(end, 2) < 0.25 {
+			continue
+		}
+		n++
+		if class := int(end/2) % 2; d.p[i][class] > 0.5 {
+			right++
+		}
+	}
+	return float64(right) / float64(max(1, n))
+}
+
+// A stage that protects what it knows is updated instead of learned anew: a session that
+// contradicts the training does not change its mind, and the run is the same every time.
+func TestRefitProtects(t *testing.T) {
+	p, err := ParsePipeline("swap.yaml", []byte(strings.Replace(fmt.Sprintf(swapPipeline, ""), "- logistic", "- logistic: {protect: 0.35}", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := trainOn(t, p, twoClasses(1, 0, 40))
+	turned := twoClasses(5, 0, 60) // left and right have changed their names
+	for i := range turned.Notes {
+		turned.Notes[i].Label = []string{"R", "L"}[i%2]
+	}
+	var want string
+	for range 2 {
+		s, d, r, said := refitWith(t, p, m, turned, 10, false)
+		if n, _ := r.Fits(); n != 2 || len(d.events) != 2 || len(said) != 2 {
+			t.Errorf("%d fits, %d events, said %q", n, len(d.events), said)
+		}
+		if before, after := rightShare(d, 0, 24), rightShare(d, 30, 60); before < 0.8 || after < 0.8 {
+			t.Errorf("as trained before the update %.2f, after it %.2f: protected answers changed", before, after)
+		}
+		if want == "" {
+			want = s.Digest
+		}
+		if s.Digest != want {
+			t.Error("the same update gives another digest")
+		}
+	}
+	if _, d, _, _ := refitRun(t, "", turned, 10, false); rightShare(d, 30, 60) > 0.2 {
+		t.Error("without protection the session is not learned either: the test shows nothing")
+	}
+}
+
 // A session in which the classes look otherwise than in training is learned while it
 // runs: wrong before, right after, at a column that is the same every time.
 func TestRefitLearnsTheSession(t *testing.T) {
 	rec := twoClasses(5, 1, 60) // left is now loud where right was
-	share := func(d *decisionsOf, from, to float64) float64 {
-		right, n := 0, 0
-		for i, seq := range d.seq {
-			end := (float64(seq)*10 + 49) / 250
-			if end < from || end >= to || math.Mod(end, 2) < 0.25 {
-				continue
-			}
-			n++
-			if class := int(end/2) % 2; d.p[i][class] > 0.5 {
-				right++
-			}
-		}
-		return float64(right) / float64(max(1, n))
-	}
+	share := rightShare
 	var want string
 	for _, lane := range []string{"", "", "  - lane\n"} {
 		s, d, r, said := refitRun(t, lane, rec, 10, false)

@@ -31,11 +31,12 @@ var classicalStages = []StageType{
 			{Name: "idle", Kind: Text, Default: "", Doc: "class that is told from all others first; empty = all classes at one level"},
 			{Name: "idle-c", Kind: Number, Default: 0.0, Max: 1e9, Doc: "c of idle against the rest; 0 = c"},
 			{Name: "balanced", Kind: Truth, Default: false, Doc: "every class weighs the same, however many examples it has"},
+			{Name: "protect", Kind: Number, Default: 0.0, Max: 0.9999, Doc: "share of the training rows' power in which bci run --refit and bci train --update must not change an answer; 0 = they forget"},
 		},
 		New: func(s *Settings) stream.Stage {
 			return &decoders.Logistic{
 				C: s.Float("c"), Penalty: s.Text("penalty"), L1Ratio: s.Float("l1-ratio"),
-				Idle: s.Text("idle"), IdleC: s.Float("idle-c"), Balanced: s.Bool("balanced"),
+				Idle: s.Text("idle"), IdleC: s.Float("idle-c"), Balanced: s.Bool("balanced"), Protect: s.Float("protect"),
 			}
 		},
 	},

@@ -25,6 +25,10 @@ type Trainer struct {
 	Recordings []TrainingRecording
 	// Folds > 1: the model's Scores come from cross-validation on the training recordings.
 	Folds int
+	// Base, when set, is a model of this pipeline to learn on top of: the stage that
+	// protects what it knows (see decoders.Updater) is updated, calibrations are done anew,
+	// and everything else stays as it is there.
+	Base *Model
 	// Progress, when set, is told what is going on and how far it is, 0 to 1.
 	Progress func(what string, done float64)
 
@@ -84,8 +88,15 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 	if err := t.holdOut(links, task); err != nil {
 		return nil, err
 	}
+	if err := t.begin(links, m); err != nil {
+		return nil, err
+	}
 	learned := false
 	for i, l := range links {
+		if t.keeps(l.Stage) {
+			m.Stages = append(m.Stages, *t.Base.stage(i, l.Name))
+			continue
+		}
 		if f, ok := l.Stage.(filters.Learner); ok {
 			t.Progress("learning "+l.Name, 0)
 			if err := t.learn(ctx, f, links[:i], task, m, !learned); err != nil {
@@ -112,7 +123,11 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 			return nil, err
 		}
 		t.Progress("fitting "+l.Name, 0)
-		err = f.Fit(ctx, rows, func(done, total int) { t.Progress("fitting "+l.Name, float64(done)/float64(max(1, total))) })
+		fit := f.Fit
+		if u, ok := f.(decoders.Updater); ok && t.Base != nil && !calibrates {
+			fit = u.Update
+		}
+		err = fit(ctx, rows, func(done, total int) { t.Progress("fitting "+l.Name, float64(done)/float64(max(1, total))) })
 		if err != nil {
 			return nil, &FileError{p.Path, p.Steps[i].Line, fmt.Sprintf("%s cannot be trained: %v", l.Name, err)}
 		}
@@ -308,6 +323,9 @@ func (t *Trainer) start(ctx context.Context, source stream.Source, links []strea
 		for _, c := range b.in.Channels {
 			m.Channels = append(m.Channels, ModelChannel{Label: c.Label, Unit: c.Unit})
 		}
+	}
+	if err := t.Base.checkInput(&b.in); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := m.checkInput(&b.in); err != nil {
 		return nil, fmt.Errorf("%s: all training recordings must be alike: %w", name, err)

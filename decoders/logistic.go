@@ -35,6 +35,7 @@ type Logistic struct {
 	Balanced bool    // cᵢ = examples/(classes × examples of the class) instead of 1
 	OneVsAll bool    // one fit per class, normalised, instead of softmax; needs three classes
 	NoBias   bool    // no intercept
+	Protect  float64 // share of the training rows' power, below 1, that an Update must leave alone; 0 = it cannot be updated
 
 	columnwise
 	model *logisticFile
@@ -46,9 +47,13 @@ type logisticFile struct {
 	Gate       []float64   `json:"gate,omitempty"` // weights of "not idle"
 	GateBias   float64     `json:"gate_intercept,omitempty"`
 	Inner      *linearFile `json:"inner,omitempty"`
+	Protected  *protection `json:"protected,omitempty"`
 }
 
-var _ Fitter = (*Logistic)(nil)
+var (
+	_ Fitter  = (*Logistic)(nil)
+	_ Updater = (*Logistic)(nil)
+)
 
 func (l *Logistic) settings() (c, idleC float64, err error) {
 	c = l.C
@@ -68,6 +73,10 @@ func (l *Logistic) settings() (c, idleC float64, err error) {
 		return 0, 0, fmt.Errorf("penalty %q: choose l2 or elasticnet", l.Penalty)
 	case !(l.L1Ratio >= 0 && l.L1Ratio <= 1):
 		return 0, 0, fmt.Errorf("l1 ratio %g: give 0 (only squares) to 1 (only absolute values)", l.L1Ratio)
+	case !(l.Protect >= 0 && l.Protect < 1):
+		return 0, 0, fmt.Errorf("protect %g: give a share below 1 of the power of the rows, 0 for none", l.Protect)
+	case l.Protect > 0 && l.Penalty == "elasticnet":
+		return 0, 0, errors.New("protect needs penalty l2: a change in a subspace is not sparse")
 	case l.L1Ratio > 0 && l.Penalty != "elasticnet":
 		return 0, 0, errors.New("an l1 ratio needs penalty elasticnet")
 	}
@@ -84,6 +93,11 @@ func (l *Logistic) Fit(ctx context.Context, rows *Rows, progress func(done, tota
 		return err
 	}
 	m := &logisticFile{linearFile: linearFile{modelHead: head("logistic", rows)}}
+	if l.Protect > 0 {
+		if m.Protected, err = protect(rows.X, l.Protect); err != nil {
+			return err
+		}
+	}
 	if l.Idle == "" {
 		if err := l.fit(ctx, &m.linearFile, rows.X, rows.Y, len(rows.Classes), c); err != nil {
 			return err
@@ -180,6 +194,11 @@ func (l *Logistic) LoadModel(raw json.RawMessage) error {
 }
 
 func (m *logisticFile) validate() error {
+	if m.Protected != nil {
+		if err := m.Protected.check(len(m.Rows)); err != nil {
+			return err
+		}
+	}
 	if m.Link != linkTwo {
 		if m.Inner != nil || m.Idle != "" {
 			return errors.New("the model has parts of two levels but is not marked so")

@@ -20,6 +20,7 @@ type logisticProblem struct {
 	scores int       // 1 for two classes, else the number of classes
 	d      int
 	bias   bool
+	offset [][]float64 // added to the scores, examples × scores; nil = none
 	p      [][]float64 // probabilities at the last point, examples × scores
 }
 
@@ -71,6 +72,11 @@ func (p *logisticProblem) value(v []float64) float64 {
 	for i := range p.x {
 		s := p.p[i]
 		p.score(s, v, i)
+		if p.offset != nil {
+			for k, o := range p.offset[i] {
+				s[k] += o
+			}
+		}
 		w := p.weight[p.y[i]]
 		if p.scores == 1 {
 			z := s[0]

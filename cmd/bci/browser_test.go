@@ -35,7 +35,7 @@ func TestBrowserDuringReplay(t *testing.T) {
 	}
 	c := newTrain()
 	c.SetContext(t.Context())
-	m, err := train(c, p, []string{"sample:S007R04", "sample:S007R08"}, true, 0)
+	m, err := train(c, p, []string{"sample:S007R04", "sample:S007R08"}, true, 0, "")
 	if err != nil {
 		t.Fatal(err)
 	}

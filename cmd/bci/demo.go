@@ -54,7 +54,7 @@ ODC-By 1.0; see recordings/samples/README.md.`,
 				}
 			}
 			say("training on S007R04 and S007R08 (imagined left and right fist, 64 channels, 250 s) ...")
-			m, err := train(c, p, []string{"sample:S007R04", "sample:S007R08"}, quiet, 0)
+			m, err := train(c, p, []string{"sample:S007R04", "sample:S007R08"}, quiet, 0, "")
 			if err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ import (
 
 func newTrain() *cobra.Command {
 	var from []string
-	var out string
+	var out, update string
 	var asJSON, quiet, force bool
 	var folds int
 	c := &cobra.Command{
@@ -39,7 +39,7 @@ The same recordings and settings give the same model, byte for byte.`,
 			if _, err := os.Stat(out); err == nil && !force {
 				return fmt.Errorf("%s exists already; choose another name, or give --force to replace it", out)
 			}
-			m, err := train(c, p, from, quiet, folds)
+			m, err := train(c, p, from, quiet, folds, update)
 			if err != nil {
 				return err
 			}
@@ -67,6 +67,7 @@ The same recordings and settings give the same model, byte for byte.`,
 	f := c.Flags()
 	f.IntVar(&folds, "folds", 0, "cross-validate on the training recordings with this many folds and write the scores into the model; 0 = no")
 	f.StringArrayVar(&from, "from", nil, "recording to learn from (`address`); may be given more than once")
+	f.StringVar(&update, "update", "", "model `file` to learn on top of: what it knows stays (needs a stage with protect)")
 	f.StringVar(&out, "out", "", "model `file` to write")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	f.BoolVar(&force, "force", false, "replace the model file")
@@ -95,8 +96,15 @@ type trainReport struct {
 }
 
 // train opens the recordings and fits the pipeline.
-func train(c *cobra.Command, p *bci.Pipeline, from []string, quiet bool, folds int) (*bci.Model, error) {
+func train(c *cobra.Command, p *bci.Pipeline, from []string, quiet bool, folds int, update string) (*bci.Model, error) {
 	t := bci.Trainer{Pipeline: p, Folds: folds}
+	if update != "" {
+		base, err := bci.ReadModel(update)
+		if err != nil {
+			return nil, err
+		}
+		t.Base = base
+	}
 	for _, a := range from {
 		in, err := bci.OpenSource(a)
 		if err != nil {
