@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -106,8 +107,9 @@ const (
 )
 
 // WriteRecording writes a recording as an XDF file of its own: the samples as
-// double64 with stamps that count from 0 and jump over gaps, and, when there are
-// annotations, a marker stream of labels and durations.
+// double64 with stamps that count from 0 and jump over gaps; when there are annotations,
+// a marker stream of labels and durations; and when there are gaps, a stream that says
+// before which column and how long each was, so that the shortest is kept.
 func WriteRecording(path string, r recordings.Recording, o WriterOptions) error {
 	h := r.Header()
 	if !(h.Rate > 0) {
@@ -154,10 +156,21 @@ func writeRecording(w *Writer, r recordings.Recording, h *stream.Header) error {
 			}
 		}
 	}
+	gaps := r.Gaps()
+	events := uint32(0)
+	if len(gaps) > 0 {
+		if events, err = w.AddStream(Info{
+			Name: info.Name + " events", Type: "Events", Format: String, SourceID: info.SourceID + " events",
+			Channels: []Channel{{Label: EventChannel}},
+		}); err != nil {
+			return err
+		}
+	}
 	c := new(stream.Chunk)
 	c.Alloc(h.Rows(), max(1, h.MaxLen))
 	stamps := make([]float64, 0, c.Cap())
-	gaps, base, first := r.Gaps(), 0.0, int64(0) // base: time of column first, where the last gap ended
+	base, first, lost := 0.0, int64(0), int64(0) // base: time of column first, where the last gap ended
+	at := func(col int64) float64 { return base + float64(col-first)/h.Rate }
 	for from := int64(0); from < r.Len(); from += int64(c.Len) {
 		if err := r.ReadAt(c, from); err != nil {
 			return err
@@ -165,12 +178,34 @@ func writeRecording(w *Writer, r recordings.Recording, h *stream.Header) error {
 		stamps = stamps[:0]
 		for i := range c.Len {
 			col := from + int64(i)
+			p := place{Sample: col}
 			for len(gaps) > 0 && gaps[0].Column <= col {
-				base += float64(gaps[0].Column-first)/h.Rate + gaps[0].Seconds
-				first = gaps[0].Column
-				gaps = gaps[1:]
+				g := gaps[0]
+				base, first, gaps = at(g.Column)+g.Seconds, g.Column, gaps[1:]
+				p.Seconds += g.Seconds
+				if p.Break != breakRestart {
+					p.Break = breakGap
+				}
+				if g.Restart {
+					p.Break = breakRestart
+				}
 			}
-			stamps = append(stamps, base+float64(col-first)/h.Rate)
+			stamps = append(stamps, at(col))
+			if events != 0 && (i == 0 || p.Break != "") {
+				missing := math.Round(p.Seconds * h.Rate)
+				if !(missing < maxColumn) {
+					return fmt.Errorf("xdf: a gap of %g s before column %d", p.Seconds, col)
+				}
+				if lost += int64(missing); p.Seconds == missing/h.Rate {
+					p.Seconds = 0 // as its columns
+				}
+				if p.Column, p.stamp = col+lost, at(col); col == 0 {
+					p.Break, p.Seconds = "", 0 // nothing is before it
+				}
+				if err := w.writePlace(events, id, p); err != nil {
+					return err
+				}
+			}
 		}
 		if err := w.WriteChunk(id, c, stamps); err != nil {
 			return err
@@ -179,5 +214,8 @@ func writeRecording(w *Writer, r recordings.Recording, h *stream.Header) error {
 			return err
 		}
 	}
-	return nil
+	if events == 0 {
+		return nil
+	}
+	return w.writePlace(events, id, place{Sample: r.Len(), Column: r.Len() + lost, stamp: at(r.Len())})
 }

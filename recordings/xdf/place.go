@@ -3,6 +3,7 @@ package xdf
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 
 	"neurostream/recordings"
@@ -17,7 +18,8 @@ import (
 //
 // From stamps alone a gap of one or two columns cannot be told from jitter. Places say
 // it exactly, so that columns have the numbers they had live. Those without a break, and
-// n, are there to notice what was lost of the file.
+// n, are there to notice what was lost of the file. WriteRecording writes them, too, when
+// there are gaps.
 type place struct {
 	Kind   string `json:"kind"`   // placeKind
 	Stream uint32 `json:"stream"` // number of the stream in the file
@@ -25,6 +27,9 @@ type place struct {
 	Sample int64  `json:"sample"` // index in the file
 	Column int64  `json:"column"` // stream.Chunk.Seq of the live run
 	Break  string `json:"break,omitempty"`
+
+	// Length of the gap, when it is no whole number of columns; 0 = that of the columns.
+	Seconds float64 `json:"seconds,omitempty"`
 
 	stamp float64 // of the line, which is that of the sample
 }
@@ -48,26 +53,48 @@ const (
 func (w *Writer) WritePlace(events, id uint32, t float64, column int64, flags stream.Flags) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s, err := w.stream(id, 0, 0, notStrings)
+	s, e, err := w.placing(events, id)
 	if err != nil {
 		return err
 	}
-	e, err := w.stream(events, 1, 1, onlyStrings)
-	if err != nil {
-		return err
-	}
-	p := place{Kind: placeKind, Stream: id, N: s.places, Sample: s.count, Column: column}
+	p := place{Sample: s.count, Column: column, stamp: t}
 	switch {
 	case flags&stream.Restart != 0:
 		p.Break = breakRestart
 	case flags&stream.Gap != 0:
 		p.Break = breakGap
 	}
+	return w.place(e, id, s, p)
+}
+
+// writePlace is WritePlace with everything said by the caller, of samples that are
+// written next.
+func (w *Writer) writePlace(events, id uint32, p place) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, e, err := w.placing(events, id)
+	if err != nil {
+		return err
+	}
+	return w.place(e, id, s, p)
+}
+
+// placing returns the stream that places are about, and the one they are written in.
+func (w *Writer) placing(events, id uint32) (s, e *writing, err error) {
+	if s, err = w.stream(id, 0, 0, notStrings); err == nil {
+		e, err = w.stream(events, 1, 1, onlyStrings)
+	}
+	return s, e, err
+}
+
+// place writes a line about stream id, which is s, into the stream e.
+func (w *Writer) place(e *writing, id uint32, s *writing, p place) error {
+	p.Kind, p.Stream, p.N = placeKind, id, s.places
 	line, err := json.Marshal(&p)
 	if err != nil {
 		return err
 	}
-	if err := w.begin(e, t); err != nil {
+	if err := w.begin(e, p.stamp); err != nil {
 		return err
 	}
 	e.samples = append(appendVarlen(e.samples, len(line)), line...)
@@ -138,6 +165,8 @@ func (s *Stream) contradicts(list []place) string {
 			return say("counts back")
 		case lost > 0 && p.Break == "":
 			return say("jumps without a break")
+		case p.Seconds != 0 && (p.Break == "" || !(math.Abs(p.Seconds*s.Info.Rate-float64(lost)) <= 0.5*(1+1e-9))):
+			return say("lasts %g s, which are not its %d columns", p.Seconds, lost)
 		}
 	}
 	if k := len(list); k > 0 && s.closed && list[k-1].Sample != n {
@@ -156,7 +185,11 @@ func breaks(list []place, n int64, rate float64) (segments []Range, gaps []recor
 			continue
 		}
 		lost := p.Column - p.Sample - offset
-		gaps = append(gaps, recordings.Gap{Column: p.Sample, Seconds: float64(lost) / rate, Restart: p.Break == breakRestart})
+		seconds := float64(lost) / rate
+		if p.Seconds > 0 {
+			seconds = p.Seconds
+		}
+		gaps = append(gaps, recordings.Gap{Column: p.Sample, Seconds: seconds, Restart: p.Break == breakRestart})
 		segments = append(segments, Range{int(first), int(p.Sample - 1)})
 		first, offset = p.Sample, p.Column-p.Sample
 	}
@@ -172,7 +205,7 @@ func numbered(list []place, gaps []recordings.Gap, rate float64) string {
 			restarts++
 		}
 	}
-	text := fmt.Sprintf("numbered as in the live run: %.0f missing at %d breaks, %d of them restarts", lost*rate, len(gaps), restarts)
+	text := fmt.Sprintf("numbered as in the live run, or the recording this was made of: %.0f missing at %d breaks, %d of them restarts", lost*rate, len(gaps), restarts)
 	if c := list[0].Column; c > 0 {
 		text += fmt.Sprintf("; the file begins at column %d of that run, which counts as 0 here", c)
 	}

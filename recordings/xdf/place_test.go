@@ -27,7 +27,7 @@ func goodPlaces() []place {
 
 // placed writes 1000 samples of 250 Hz with five missing before sample 600, told by the
 // lines given: events stream, of a file whose stream is number 1.
-func placed(t *testing.T, lines []place, raw ...string) recordings.Recording {
+func placed(t testing.TB, lines []place, raw ...string) recordings.Recording {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.xdf")
 	w, err := Create(path, WriterOptions{})
@@ -118,6 +118,9 @@ func TestPlaces(t *testing.T) {
 		{"not in time", change(4, func(p *place) { p.Sample = math.MaxInt64 })},
 		{"counts back", change(3, func(p *place) { p.Column = 600 })},
 		{"jumps without a break", change(2, func(p *place) { p.Break = "" })},
+		{"which are not its 1 columns", change(2, func(p *place) { p.Seconds = 1 })},
+		{"which are not its 1 columns", change(2, func(p *place) { p.Seconds = -0.004 })},
+		{"which are not its 0 columns", change(1, func(p *place) { p.Seconds = 1e-3 })},
 		{"unknown break", change(2, func(p *place) { p.Break = "lunch" })},
 		{"not where its stamp is", change(2, func(p *place) { p.stamp = 12 })},
 		{"not at the end", good[:4]},
@@ -157,4 +160,97 @@ func TestWritePlaceRefuses(t *testing.T) {
 			t.Errorf("%v: accepted", ids)
 		}
 	}
+}
+
+// gappy is a recording with other gaps.
+type gappy struct {
+	recordings.Recording
+	gaps []recordings.Gap
+}
+
+func (g gappy) Gaps() []recordings.Gap { return g.gaps }
+
+// What WriteRecording writes has the gaps of what it was made of: single columns, none,
+// parts of one, new beginnings, to the last bit; so has what is made of that.
+func TestWriteRecordingKeepsGaps(t *testing.T) {
+	gaps := []recordings.Gap{
+		{Column: 1, Seconds: 0.004},
+		{Column: 2, Seconds: 0.008},
+		{Column: 64, Seconds: 0},
+		{Column: 65, Seconds: 0, Restart: true},
+		{Column: 333, Seconds: 0.0013},
+		{Column: 600, Seconds: 0.0207, Restart: true},
+		{Column: 601, Seconds: 3},
+		{Column: 999, Seconds: 1.0 / 3},
+	}
+	dir := t.TempDir()
+	var r recordings.Recording = gappy{placed(t, goodPlaces()), gaps}
+	for k := range 2 {
+		path := filepath.Join(dir, fmt.Sprint(k, ".xdf"))
+		if err := WriteRecording(path, r, WriterOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		again, err := OpenRecording(path, RecordingOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { again.Close() })
+		if !reflect.DeepEqual(again.Gaps(), gaps) || again.Len() != r.Len() {
+			t.Errorf("gaps %v of %d columns; %v", again.Gaps(), again.Len(), again.Info().Fields)
+		}
+		r = again
+	}
+	plain := filepath.Join(dir, "plain.xdf") // without gaps nothing is added
+	if err := WriteRecording(plain, gappy{r, nil}, WriterOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := Check(plain); err != nil || len(report.Streams) != 1 {
+		t.Errorf("%v, %+v", err, report)
+	}
+}
+
+// Whatever a file says of its columns, opening ends, and gaps are in order, inside, and
+// of a finite length.
+func FuzzPlaces(f *testing.F) {
+	text := func(list []place) string {
+		var lines []string
+		for _, p := range list {
+			p.Kind = placeKind
+			line, err := json.Marshal(p)
+			if err != nil {
+				f.Fatal(err)
+			}
+			lines = append(lines, string(line))
+		}
+		return strings.Join(lines, "\n")
+	}
+	f.Add(text(goodPlaces()))
+	bad := goodPlaces()
+	bad[2].Seconds, bad[3].Column = 0.0045, 1<<52
+	f.Add(text(bad))
+	f.Add(text(bad[:3]))
+	f.Add(`{"kind":"place","stream":1,"n":0,"sample":-1,"column":1e400,"seconds":1e308}`)
+	f.Fuzz(func(t *testing.T, lines string) {
+		if len(lines) > 1<<14 {
+			return
+		}
+		stamped := make([]place, 0, 64)
+		var raw []string
+		for _, line := range strings.Split(lines, "\n") {
+			var p place
+			if json.Unmarshal([]byte(line), &p) == nil && len(stamped) < 64 { // at the time of its sample, so that more of it is looked at
+				stamped = append(stamped, p)
+			} else if len(raw) < 64 {
+				raw = append(raw, line)
+			}
+		}
+		r := placed(t, stamped, raw...)
+		before := int64(0)
+		for _, g := range r.Gaps() {
+			if g.Column <= before || g.Column >= r.Len() || !(g.Seconds >= 0) || math.IsInf(g.Seconds, 0) {
+				t.Fatalf("gaps %v", r.Gaps())
+			}
+			before = g.Column
+		}
+	})
 }
