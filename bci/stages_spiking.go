@@ -13,9 +13,11 @@ var spikingStages = []StageType{
 		Params: append([]Param{
 			{Name: "sizes", Kind: Numbers, Default: []float64{64}, Min: 1, Max: 4096, Doc: "neurons of each hidden layer"},
 			{Name: "recurrent", Kind: Truth, Default: false, Doc: "hidden layers feed back on themselves"},
+			{Name: "method", Kind: Text, Default: decoders.TrainBPTT, Choices: []string{decoders.TrainBPTT, decoders.TrainQCFS}, Doc: "of training: surrogate gradients through time, or an analogue network, row by row, that is converted to spikes"},
+			{Name: "levels", Kind: Integer, Default: 8.0, Min: 1, Max: 64, Doc: "qcfs: steps of the analogue network's activation"},
 			{Name: "encoder", Kind: Text, Default: decoders.EncodeDirect, Choices: []string{decoders.EncodeDirect, decoders.EncodeDelta, decoders.EncodeStep, decoders.EncodeThreshold}, Doc: "how rows become currents or spikes"},
 			{Name: "step", Kind: Number, Unit: "sd", Default: 0.5, Min: 1e-6, Max: 1e6, Doc: "of the encoder, in standard deviations of the row"},
-			{Name: "steps", Kind: Integer, Default: 1.0, Min: 1, Max: 64, Doc: "network steps per column"},
+			{Name: "steps", Kind: Integer, Default: 1.0, Min: 1, Max: 64, Doc: "network steps per column; qcfs: 1 = as many as levels"},
 			{Name: "surrogate", Kind: Text, Default: decoders.SurrogateFastSigmoid, Choices: []string{decoders.SurrogateFastSigmoid, decoders.SurrogateATan}, Doc: "derivative that stands in for that of a spike"},
 			{Name: "slope", Kind: Number, Default: 0.0, Max: 1e6, Doc: "of the surrogate; 0 = 10 for fast-sigmoid, 2 for atan"},
 			{Name: "attached", Kind: Truth, Default: false, Doc: "gradient also flows through the reset"},
@@ -38,7 +40,7 @@ var spikingStages = []StageType{
 		New: func(s *Settings) stream.Stage {
 			k := &decoders.SNN{
 				Training: decoders.Training{
-					Recurrent: s.Bool("recurrent"), Surrogate: s.Text("surrogate"), Slope: s.Float("slope"), Attached: s.Bool("attached"),
+					Method: s.Text("method"), Levels: s.Int("levels"), Recurrent: s.Bool("recurrent"), Surrogate: s.Text("surrogate"), Slope: s.Float("slope"), Attached: s.Bool("attached"),
 					Beta: s.Float("beta"), ReadBeta: s.Float("read-beta"), Loss: s.Text("loss"), Epochs: s.Int("epochs"), Batch: s.Int("batch"),
 					Rate: s.Float("rate"), Decay: s.Float("decay"), Dropout: s.Float("dropout"), Patience: s.Int("patience"), Seed: uint64(s.Int("seed")),
 				},

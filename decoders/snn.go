@@ -18,6 +18,7 @@ import (
 type Network struct {
 	layers []layer
 	buf    [][]float64 // outputs of each layer
+	mean   []float64   // of outputs, for who presents one input several times
 	count  *Operations // nil = not counting
 }
 
@@ -75,6 +76,7 @@ func (f *NetworkFile) Build() (*Network, error) {
 		}
 		n.layers, n.buf = append(n.layers, l), append(n.buf, make([]float64, out))
 	}
+	n.mean = make([]float64, len(n.buf[len(n.buf)-1]))
 	if f.Probe != nil {
 		if err := n.check(f.Probe); err != nil {
 			return nil, err
@@ -252,31 +254,4 @@ func (l *ifNeuron) step(out, in []float64) {
 		}
 		l.v[i] = v
 	}
-}
-
-// QCFS is the activation that an analogue network is trained with so that it converts
-// to spikes: λ clip(⌊x L/λ + ½⌋/L, 0, 1) (Bu et al., ICLR 2022).
-func QCFS(x, lambda float64, levels int) float64 {
-	l := float64(levels)
-	return lambda * max(0, min(1, math.Floor(x*l/lambda+0.5)/l))
-}
-
-// ConvertQCFS turns a fully connected network with QCFS activations between its
-// layers into a spiking one: after T steps of a constant input the output of the last
-// linear layer, averaged over steps, approaches that of the analogue network.
-// weights[i] is out × in of layer i; lambda has one threshold per hidden layer.
-// bits > 0 caps and corrects spike counts (QFFS).
-func ConvertQCFS(weights [][][]float64, biases [][]float64, lambda []float64, bits int) (*NetworkFile, error) {
-	if len(weights) == 0 || len(biases) != len(weights) || len(lambda) != len(weights)-1 {
-		return nil, fmt.Errorf("%d layers with %d biases and %d thresholds: give a bias to each layer and a threshold to each but the last", len(weights), len(biases), len(lambda))
-	}
-	f := &NetworkFile{Format: networkFormat, Number: 1}
-	for i, w := range weights {
-		f.Layers = append(f.Layers, LayerFile{Type: "linear", Weights: w, Bias: biases[i]})
-		if i < len(lambda) {
-			f.Layers = append(f.Layers, LayerFile{Type: "if", Size: len(w), Threshold: lambda[i], Bits: bits})
-		}
-	}
-	_, err := f.Build()
-	return f, err
 }

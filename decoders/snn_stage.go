@@ -27,6 +27,12 @@ import (
 // the output is that of [Stop], and the steps between the answer and the next cue (or the
 // end of the refractory time) are not computed at all: see Work.
 //
+// With Method "qcfs" an analogue network is trained, row by row, and converted: every column
+// is then presented for Steps steps (as many as Levels, if Steps is 0 or 1) to a network
+// without memory of earlier columns, and the output is the mean over these. With one hidden
+// layer and as many steps as levels that is the analogue network's answer, to rounding;
+// with more layers, the closer the more steps.
+//
 // Cost per column: one addition per spike and target neuron, 64·n for the first layer
 // on direct currents.
 type SNN struct {
@@ -70,6 +76,7 @@ type snnFile struct {
 	Encoder string          `json:"encoder"`
 	Step    float64         `json:"step"`
 	Steps   int             `json:"steps"`
+	Average bool            `json:"average,omitempty"` // every column begins anew, and the output is the mean over its steps
 	Network json.RawMessage `json:"network"`
 	Exit    *stopFile       `json:"exit,omitempty"`
 }
@@ -155,14 +162,33 @@ func (k *SNN) fitExit(rows *Rows, held [][2]int, set StopSettings) (*stopFile, e
 			m.features(x, rows.X[i], limit)
 			enc.encode(cur, x)
 			o := make([]float64, len(m.Output))
-			for range m.Steps {
-				net.Step(o, cur)
-			}
+			m.present(net, o, cur)
 			t.Out = append(t.Out, o)
 		}
 		traces = append(traces, t)
 	}
 	return k.Exit.calibrate(traces, set, rows)
+}
+
+// present takes the network through the steps of one column.
+func (m *snnFile) present(net *Network, out, in []float64) {
+	if !m.Average {
+		for range m.Steps {
+			net.Step(out, in)
+		}
+		return
+	}
+	net.Reset()
+	clear(net.mean)
+	for range m.Steps {
+		net.Step(out, in)
+		for i, v := range out {
+			net.mean[i] += v
+		}
+	}
+	for i, v := range net.mean {
+		out[i] = v / float64(m.Steps)
+	}
 }
 
 func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int)) error {
@@ -208,15 +234,27 @@ func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int
 		}
 	}
 	var f *NetworkFile
+	steps, convert := max(1, k.Steps), k.Method == TrainQCFS && k.File == ""
 	if k.File != "" {
 		f, err = ReadNetworkFile(k.File)
 	} else {
+		method, shown := train, steps
+		if convert {
+			if enc.kind != EncodeDirect {
+				return fmt.Errorf("encoder %q: a converted network takes the rows themselves; leave the encoder away", enc.kind)
+			}
+			if method, shown = trainQCFS, 1; steps == 1 {
+				if steps = k.Levels; steps == 0 {
+					steps = 8
+				}
+			}
+		}
 		x, z := c.apply(&labelled, limit)
 		var seqs []sequence
-		if seqs, err = sequences(x, z, rows.Y, rows.Group, classes, max(1, k.Steps), enc); err != nil {
+		if seqs, err = sequences(x, z, rows.Y, rows.Group, classes, shown, enc); err != nil {
 			return err
 		}
-		f, err = train(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
+		f, err = method(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
 	}
 	if err != nil {
 		return err
@@ -234,7 +272,7 @@ func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int
 	}
 	k.model = &snnFile{
 		Format: 1, Kind: "snn", conditioning: c, Classes: slices.Clone(rows.Classes),
-		Encoder: enc.kind, Step: enc.step, Steps: max(1, k.Steps), Network: raw,
+		Encoder: enc.kind, Step: enc.step, Steps: steps, Average: convert, Network: raw,
 	}
 	if classes == 0 {
 		k.model.Classes = nil
@@ -443,9 +481,7 @@ func (k *SNN) Process(dst, src *stream.Chunk) {
 		} else {
 			clear(k.cur)
 		}
-		for range k.model.Steps {
-			k.net.Step(k.o, k.cur)
-		}
+		k.model.present(k.net, k.o, k.cur)
 		if k.core.s != nil {
 			o := k.o
 			if !ok {

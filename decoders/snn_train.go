@@ -15,9 +15,17 @@ const (
 	LossSteps = "steps" // cross-entropy of the softmax of the running sum at every step, so that early answers count (the default)
 )
 
+// Ways to train a spiking network.
+const (
+	TrainBPTT = "bptt" // surrogate gradients through time
+	TrainQCFS = "qcfs" // an analogue network with quantised activations, converted (Bu et al., ICLR 2022)
+)
+
 // Training holds the settings of surrogate-gradient training (Neftci et al. 2019;
 // Adam, Kingma & Ba 2015).
 type Training struct {
+	Method    string  // "bptt" (default): surrogate gradients through time; "qcfs": an analogue network, converted
+	Levels    int     // qcfs: steps of the activation, 1 to 64; 0 = 8
 	Sizes     []int   // hidden neurons per layer; nil = one layer of 64
 	Recurrent bool    // hidden layers feed back on themselves
 	Surrogate string  // "fast-sigmoid" (default) or "atan"
@@ -65,13 +73,23 @@ func (s Training) withDefaults() (Training, error) {
 	def(&s.ReadBeta, 0.9)
 	def(&s.Rate, 5e-3)
 	def(&s.Decay, 1e-4)
+	num(&s.Levels, 8)
 	num(&s.Epochs, 60)
 	num(&s.Batch, 16)
 	num(&s.Patience, 12)
 	if s.Loss == "" {
 		s.Loss = LossSteps
 	}
+	if s.Method == "" {
+		s.Method = TrainBPTT
+	}
 	switch {
+	case s.Method != TrainBPTT && s.Method != TrainQCFS:
+		return s, fmt.Errorf("spiking network: method %q; choose %s or %s", s.Method, TrainBPTT, TrainQCFS)
+	case s.Method == TrainQCFS && s.Recurrent:
+		return s, errors.New("spiking network: an analogue network that is converted (qcfs) has no recurrent connections")
+	case s.Levels < 1 || s.Levels > 64:
+		return s, fmt.Errorf("spiking network: %d levels; give 1 to 64", s.Levels)
 	case !(s.Beta > 0 && s.Beta < 1) || !(s.ReadBeta > 0 && s.ReadBeta < 1):
 		return s, fmt.Errorf("spiking network: decays %v and %v; they lie between 0 and 1", s.Beta, s.ReadBeta)
 	case !(s.Rate > 0 && s.Rate < 1) || !(s.Decay >= 0) || !(s.Dropout >= 0 && s.Dropout <= 0.9):
