@@ -97,16 +97,29 @@ func crossProductAssembly(level kernel.Set, dst *[16]vec, x, y []vec) {
 	}
 }
 
-func crossMagnitudeAssembly(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+func crossMagnitudeAssembly(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int) {
 	if terms == 0 || bins == 0 {
 		return // nothing to add: |0| = 0
 	}
 	last := (bins - 1) * stride
-	_, _, _, _ = x[last+2*terms-1], y[last+2*terms-1], row[(bins-1)*step], lane[(bins-1)*step]
+	_, _ = x[last+2*terms-1], y[last+2*terms-1]
 	if level == kernel.AVX512 {
-		crossMagnitudeAVX512(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride, 64*step, &row[0][0], &lane[0][0])
+		crossMagnitudeAVX512(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride)
 	} else {
-		crossMagnitudeAVX2(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride, 64*step, &row[0][0], &lane[0][0])
+		crossMagnitudeAVX2(&dst[0][0], &x[0][0], &y[0][0], terms, bins, 64*stride)
+	}
+}
+
+func normaliseAssembly(level kernel.Set, power, x []vec, terms int) {
+	n := len(power)
+	if n == 0 || terms == 0 {
+		return
+	}
+	x = x[:2*terms*n]
+	if level == kernel.AVX512 {
+		normaliseAVX512(&power[0][0], &x[0][0], n, terms)
+	} else {
+		normaliseAVX2(&power[0][0], &x[0][0], n, terms)
 	}
 }
 

@@ -20,10 +20,12 @@ func addRowsAssembly(_ kernel.Set, a, b []vec) { addRowsPlain(a, b) }
 
 func crossProductAssembly(_ kernel.Set, dst *[16]vec, x, y []vec) { crossProductPlain(dst, x, y) }
 
-func crossMagnitudeAssembly(_ kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
-	crossMagnitudePlain(dst, x, y, terms, bins, stride, row, lane, step)
+func crossMagnitudeAssembly(_ kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int) {
+	crossMagnitudePlain(dst, x, y, terms, bins, stride)
 }
 
 func unitsAssembly(_ kernel.Set, dst, bins []vec) { unitsPlain(dst, bins) }
 
 func lagSumsAssembly(_ kernel.Set, dst *[32]vec, x, y []vec) { lagSumsPlain(dst, x, y) }
+
+func normaliseAssembly(_ kernel.Set, power, x []vec, terms int) { normalisePlain(power, x, terms) }

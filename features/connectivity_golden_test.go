@@ -116,7 +116,7 @@ func TestGoldenCoherence(t *testing.T) {
 			g.check(t, c, key, v, want)
 		}
 		// cross-spectral densities, from which the measures are made
-		e := &rawConnectivity{Connectivity{Welch: w}, sequence(bins)}
+		e := &rawConnectivity{Connectivity{Measure: "imaginary", Welch: w}, sequence(bins)}
 		once(t, fs, part, e)
 		var csd complexes
 		_ = json.Unmarshal(c.Expected["csd"], &csd)

@@ -22,13 +22,14 @@ type crossings struct {
 	lo, hi    int
 	consumers []*reduction
 	wantU     bool
+	wantScale bool
+	wantPlain bool
 	tiles     int
 	segments  int
-	panel     []vec  // bins x tiles x segments x (re, im)
-	phase     []vec  // the same for u
-	inverse   []vec  // bins x tiles: 1/sqrt(sum |X|^2), 0 without power
-	power     []vec  // bins x tiles: sum |X|^2
-	level     [1]vec // 1/K in every lane
+	panel     []vec // bins x tiles x segments x (re, im): X, when wanted
+	scaled    []vec // the same for X/sqrt(sum |X|^2): products of these are coherencies
+	phase     []vec // the same for u
+	power     []vec // bins x tiles: sum |X|^2
 	pooled    pairSums
 	done      bool
 	index     int64
@@ -96,9 +97,14 @@ func (c *crossings) reduce(kind measureKind, lo, hi int, pooled bool) *reduction
 	c.consumers = append(c.consumers, r)
 	c.lo, c.hi = min(c.lo, lo), max(c.hi, hi)
 	c.s.wantCross(c.lo, c.hi)
-	if kind.needsU() {
+	switch {
+	case kind.needsU():
 		c.wantU = true
 		c.s.wantUnit = true
+	case kind == coherence && !pooled:
+		c.wantScale = true
+	default:
+		c.wantPlain = true
 	}
 	return r
 }
@@ -106,14 +112,16 @@ func (c *crossings) reduce(kind measureKind, lo, hi int, pooled bool) *reduction
 func (c *crossings) alloc(p *Plan) {
 	c.tiles, c.segments = stream.TilesFor(p.In.Rows()), c.s.count
 	n := (c.hi - c.lo) * c.tiles
-	c.panel = make([]vec, n*c.segments*2)
-	if c.wantU {
-		c.phase = make([]vec, n*c.segments*2)
+	c.wantPlain = c.wantPlain || !c.wantScale // the power comes from either
+	for _, p := range []struct {
+		panel  *[]vec
+		wanted bool
+	}{{&c.panel, c.wantPlain}, {&c.scaled, c.wantScale}, {&c.phase, c.wantU}} {
+		if *p.panel = nil; p.wanted {
+			*p.panel = make([]vec, n*c.segments*2)
+		}
 	}
-	c.inverse, c.power = make([]vec, n), make([]vec, n)
-	for l := range c.level[0] {
-		c.level[0][l] = 1 / float64(c.segments)
-	}
+	c.power = make([]vec, n)
 	for _, r := range c.consumers {
 		r.value = make([][8]vec, c.tiles*(c.tiles+1)/2)
 		r.dead = make([]vec, c.tiles)
@@ -148,36 +156,41 @@ func (c *crossings) of(e *Epoch) {
 
 // gather lays the segments of a bin and tile side by side.
 func (c *crossings) gather() {
-	s := c.s
-	for b := c.lo; b < c.hi; b++ {
-		for k := range c.tiles {
-			at := (b-c.lo)*c.tiles + k
-			to := c.panel[at*c.segments*2 : (at+1)*c.segments*2]
-			for i, slot := range s.slots {
-				from := s.spectrum(slot, k)[2*(b-s.cLo):]
-				to[2*i], to[2*i+1] = from[0], from[1]
-			}
-			if c.wantU {
-				to := c.phase[at*c.segments*2 : (at+1)*c.segments*2]
-				for i, slot := range s.slots {
-					from := s.unitSpectrum(slot, k)[2*(b-s.cLo):]
-					to[2*i], to[2*i+1] = from[0], from[1]
-				}
-			}
-			var p vec
-			for i := 0; i < len(to); i += 2 {
-				re, im := &to[i], &to[i+1]
-				for l := range p {
-					p[l] += float64(re[l]*re[l]) + float64(im[l]*im[l])
-				}
-			}
-			c.power[at] = p
+	if c.wantPlain {
+		c.lay(c.panel, c.s.spectrum)
+	}
+	if c.wantU {
+		c.lay(c.phase, c.s.unitSpectrum)
+	}
+	if c.wantScale {
+		c.lay(c.scaled, c.s.spectrum)
+		normalise(c.power, c.scaled, c.segments)
+		return
+	}
+	for i := range c.power {
+		var p vec
+		cell := c.panel[i*c.segments*2 : (i+1)*c.segments*2]
+		for k := 0; k < len(cell); k += 2 {
+			re, im := &cell[k], &cell[k+1]
 			for l := range p {
-				if p[l] > 0 {
-					p[l] = 1 / math.Sqrt(p[l])
-				}
+				p[l] += float64(re[l]*re[l]) + float64(im[l]*im[l])
 			}
-			c.inverse[at] = p
+		}
+		c.power[i] = p
+	}
+}
+
+// lay copies a panel from the segments, oldest first.
+func (c *crossings) lay(panel []vec, spectrum func(slot, tile int) []vec) {
+	bins := c.hi - c.lo
+	for k := range c.tiles {
+		for i, slot := range c.s.slots {
+			from := spectrum(slot, k)[2*(c.lo-c.s.cLo):][:2*bins]
+			at := 2 * (k*c.segments + i)
+			for b := 0; b < len(from); b += 2 {
+				panel[at], panel[at+1] = from[b], from[b+1]
+				at += 2 * c.tiles * c.segments
+			}
 		}
 	}
 }
@@ -196,9 +209,6 @@ func (c *crossings) markDead(r *reduction) {
 	}
 }
 
-// ones weighs nothing.
-var ones = [1]vec{{1, 1, 1, 1, 1, 1, 1, 1}}
-
 // from returns a panel from the segments of tile k at bin b on.
 func (c *crossings) from(panel []vec, b, k int) []vec {
 	return panel[((b-c.lo)*c.tiles+k)*c.segments*2:]
@@ -214,14 +224,12 @@ func (c *crossings) rows(panel []vec, b, k int) []vec {
 func (c *crossings) reducePair(r *reduction, pair, i, j int) {
 	out := &r.value[pair]
 	if bins := r.hi - r.lo; !r.pooled && (r.kind == coherence || r.kind == phaseLocking) {
-		stride := c.tiles * c.segments * 2
-		if r.kind == coherence {
-			at := (r.lo - c.lo) * c.tiles
-			crossMagnitude(out, c.from(c.panel, r.lo, i), c.from(c.panel, r.lo, j), c.segments, bins, stride, c.inverse[at+i:], c.inverse[at+j:], c.tiles)
-		} else {
-			crossMagnitude(out, c.from(c.phase, r.lo, i), c.from(c.phase, r.lo, j), c.segments, bins, stride, c.level[:], ones[:], 0)
+		panel, terms := c.scaled, 1
+		if r.kind == phaseLocking {
+			panel, terms = c.phase, c.segments
 		}
-		scaleBlock(out, 1/float64(bins))
+		crossMagnitude(out, c.from(panel, r.lo, i), c.from(panel, r.lo, j), c.segments, bins, c.tiles*c.segments*2)
+		scaleBlock(out, 1/float64(bins*terms))
 		return
 	}
 	var pi, pj vec

@@ -39,10 +39,15 @@ func outerAVX2(acc *float64, a *float64, b *float64, n int)
 //go:noescape
 func crossProductAVX2(dst *float64, x *float64, y *float64, n int)
 
-// crossMagnitudeAVX2 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.
+// crossMagnitudeAVX2 adds |sum over n > 0 terms of conj(x_i) y_l| to row i of dst for every bin; from one to the next x and y are stride bytes apart.
 //
 //go:noescape
-func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
+func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int)
+
+// normaliseAVX2 sets power to sum |x|^2 over the n > 0 terms of every cell and divides them by its root; no power gives 0.
+//
+//go:noescape
+func normaliseAVX2(power *float64, x *float64, cells int, n int)
 
 // unitsAVX2 is dst = bin/|bin| of n bins, 0 for an empty one.
 //
@@ -84,10 +89,15 @@ func outerAVX512(acc *float64, a *float64, b *float64, n int)
 //go:noescape
 func crossProductAVX512(dst *float64, x *float64, y *float64, n int)
 
-// crossMagnitudeAVX512 adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.
+// crossMagnitudeAVX512 adds |sum over n > 0 terms of conj(x_i) y_l| to row i of dst for every bin; from one to the next x and y are stride bytes apart.
 //
 //go:noescape
-func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
+func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int)
+
+// normaliseAVX512 sets power to sum |x|^2 over the n > 0 terms of every cell and divides them by its root; no power gives 0.
+//
+//go:noescape
+func normaliseAVX512(power *float64, x *float64, cells int, n int)
 
 // unitsAVX512 is dst = bin/|bin| of n bins, 0 for an empty one.
 //

@@ -315,21 +315,22 @@ termdone:
 	VZEROUPPER
 	RET
 
-// func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
+// func crossMagnitudeAVX2(dst *float64, x *float64, y *float64, n int, bins int, stride int)
 // Requires: AVX
-TEXT ·crossMagnitudeAVX2(SB), NOSPLIT, $0-72
+TEXT ·crossMagnitudeAVX2(SB), NOSPLIT, $192-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
-	MOVQ bins+32(FP), BX
-	MOVQ row+56(FP), SI
-	MOVQ lane+64(FP), DI
-
-bin:
+	MOVQ n+24(FP), BX
+	MOVQ bins+32(FP), SI
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
 	MOVQ AX, R8
+	XORQ R10, R10
 	XORQ R9, R9
 
-row:
+rows:
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
@@ -338,19 +339,19 @@ row:
 	VXORPD X5, X5, X5
 	VXORPD X6, X6, X6
 	VXORPD X7, X7, X7
-	MOVQ   n+24(FP), R12
-	MOVQ   CX, R10
-	MOVQ   DX, R11
+	LEAQ   (CX)(R10*8), R11
+	MOVQ   DX, R12
+	MOVQ   BX, R13
+	SUBQ   $0x08, R13
+	JLE    few
 
-term:
-	TESTQ        R12, R12
-	JZ           termdone
-	VBROADCASTSD (R10)(R9*8), Y8
-	VBROADCASTSD 64(R10)(R9*8), Y9
-	VBROADCASTSD 8(R10)(R9*8), Y10
-	VBROADCASTSD 72(R10)(R9*8), Y11
-	VMOVUPD      (R11), Y12
-	VMOVUPD      64(R11), Y13
+many:
+	VBROADCASTSD (R11), Y8
+	VBROADCASTSD 64(R11), Y9
+	VBROADCASTSD 8(R11), Y10
+	VBROADCASTSD 72(R11), Y11
+	VMOVUPD      (R12), Y12
+	VMOVUPD      64(R12), Y13
 	VMULPD       Y12, Y8, Y14
 	VMULPD       Y13, Y9, Y15
 	VADDPD       Y15, Y14, Y14
@@ -358,85 +359,542 @@ term:
 	VMULPD       Y8, Y13, Y14
 	VMULPD       Y9, Y12, Y15
 	VSUBPD       Y15, Y14, Y14
-	VADDPD       Y14, Y4, Y4
+	VADDPD       Y14, Y1, Y1
 	VMULPD       Y12, Y10, Y14
 	VMULPD       Y13, Y11, Y15
 	VADDPD       Y15, Y14, Y14
-	VADDPD       Y14, Y2, Y2
+	VADDPD       Y14, Y4, Y4
 	VMULPD       Y10, Y13, Y14
 	VMULPD       Y11, Y12, Y15
 	VSUBPD       Y15, Y14, Y14
-	VADDPD       Y14, Y6, Y6
-	VMOVUPD      32(R11), Y12
-	VMOVUPD      96(R11), Y13
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      32(R12), Y12
+	VMOVUPD      96(R12), Y13
 	VMULPD       Y12, Y8, Y14
 	VMULPD       Y13, Y9, Y15
 	VADDPD       Y15, Y14, Y14
-	VADDPD       Y14, Y1, Y1
+	VADDPD       Y14, Y2, Y2
 	VMULPD       Y8, Y13, Y14
 	VMULPD       Y9, Y12, Y15
 	VSUBPD       Y15, Y14, Y14
-	VADDPD       Y14, Y5, Y5
+	VADDPD       Y14, Y3, Y3
 	VMULPD       Y12, Y10, Y8
 	VMULPD       Y13, Y11, Y9
 	VADDPD       Y9, Y8, Y8
-	VADDPD       Y8, Y3, Y3
+	VADDPD       Y8, Y6, Y6
 	VMULPD       Y10, Y13, Y8
 	VMULPD       Y11, Y12, Y9
 	VSUBPD       Y9, Y8, Y8
 	VADDPD       Y8, Y7, Y7
-	SUBQ         $-128, R10
 	SUBQ         $-128, R11
-	DECQ         R12
-	JMP          term
+	SUBQ         $-128, R12
+	DECQ         R13
+	JNZ          many
 
-termdone:
-	VBROADCASTSD (SI)(R9*8), Y8
-	VMULPD       Y0, Y0, Y0
-	VMULPD       Y4, Y4, Y4
-	VADDPD       Y4, Y0, Y0
-	VSQRTPD      Y0, Y0
-	VMULPD       (DI), Y8, Y9
-	VMULPD       Y9, Y0, Y0
-	VADDPD       (R8), Y0, Y0
-	VMULPD       Y1, Y1, Y1
-	VMULPD       Y5, Y5, Y5
-	VADDPD       Y5, Y1, Y1
-	VSQRTPD      Y1, Y1
-	VMULPD       32(DI), Y8, Y8
-	VMULPD       Y8, Y1, Y1
-	VADDPD       32(R8), Y1, Y1
-	VMOVUPD      Y0, (R8)
-	VMOVUPD      Y1, 32(R8)
-	VBROADCASTSD 8(SI)(R9*8), Y8
-	VMULPD       Y2, Y2, Y2
-	VMULPD       Y6, Y6, Y6
-	VADDPD       Y6, Y2, Y2
-	VSQRTPD      Y2, Y2
-	VMULPD       (DI), Y8, Y9
-	VMULPD       Y9, Y2, Y2
-	VADDPD       64(R8), Y2, Y2
-	VMULPD       Y3, Y3, Y3
-	VMULPD       Y7, Y7, Y7
-	VADDPD       Y7, Y3, Y3
-	VSQRTPD      Y3, Y3
-	VMULPD       32(DI), Y8, Y8
-	VMULPD       Y8, Y3, Y3
-	VADDPD       96(R8), Y3, Y3
-	VMOVUPD      Y2, 64(R8)
-	VMOVUPD      Y3, 96(R8)
-	ADDQ         $+128, R8
-	ADDQ         $0x02, R9
-	CMPQ         R9, $0x08
-	JNE          row
-	MOVQ         stride+40(FP), R8
-	MOVQ         step+48(FP), R9
-	ADDQ         R8, CX
-	ADDQ         R8, DX
-	ADDQ         R9, SI
-	ADDQ         R9, DI
-	DECQ         BX
-	JNZ          bin
+few:
+	SHLQ    $0x07, R13
+	ADDQ    R13, R11
+	ADDQ    R13, R12
+	TESTQ   R13, R13
+	JZ      term0
+	CMPQ    R13, $-128
+	JE      term1
+	CMPQ    R13, $-256
+	JE      term2
+	CMPQ    R13, $-384
+	JE      term3
+	VSQRTPD (DI), Y8
+	VMOVUPD Y8, (DI)
+	CMPQ    R13, $-512
+	JE      term4
+	VSQRTPD 32(DI), Y8
+	VMOVUPD Y8, 32(DI)
+	CMPQ    R13, $-640
+	JE      term5
+	VSQRTPD 64(DI), Y8
+	VMOVUPD Y8, 64(DI)
+	CMPQ    R13, $-768
+	JE      term6
+	VSQRTPD 96(DI), Y8
+	VMOVUPD Y8, 96(DI)
+	CMPQ    R13, $-896
+	JE      term7
+
+term0:
+	VBROADCASTSD (R11), Y8
+	VBROADCASTSD 64(R11), Y9
+	VBROADCASTSD 8(R11), Y10
+	VBROADCASTSD 72(R11), Y11
+	VMOVUPD      (R12), Y12
+	VMOVUPD      64(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      32(R12), Y12
+	VMOVUPD      96(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term1:
+	VBROADCASTSD 128(R11), Y8
+	VBROADCASTSD 192(R11), Y9
+	VBROADCASTSD 136(R11), Y10
+	VBROADCASTSD 200(R11), Y11
+	VMOVUPD      128(R12), Y12
+	VMOVUPD      192(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      160(R12), Y12
+	VMOVUPD      224(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term2:
+	VBROADCASTSD 256(R11), Y8
+	VBROADCASTSD 320(R11), Y9
+	VBROADCASTSD 264(R11), Y10
+	VBROADCASTSD 328(R11), Y11
+	VMOVUPD      256(R12), Y12
+	VMOVUPD      320(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      288(R12), Y12
+	VMOVUPD      352(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term3:
+	VSQRTPD      (DI), Y8
+	VMOVUPD      Y8, (DI)
+	VBROADCASTSD 384(R11), Y8
+	VBROADCASTSD 448(R11), Y9
+	VBROADCASTSD 392(R11), Y10
+	VBROADCASTSD 456(R11), Y11
+	VMOVUPD      384(R12), Y12
+	VMOVUPD      448(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      416(R12), Y12
+	VMOVUPD      480(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term4:
+	VSQRTPD      32(DI), Y8
+	VMOVUPD      Y8, 32(DI)
+	VBROADCASTSD 512(R11), Y8
+	VBROADCASTSD 576(R11), Y9
+	VBROADCASTSD 520(R11), Y10
+	VBROADCASTSD 584(R11), Y11
+	VMOVUPD      512(R12), Y12
+	VMOVUPD      576(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      544(R12), Y12
+	VMOVUPD      608(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term5:
+	VSQRTPD      64(DI), Y8
+	VMOVUPD      Y8, 64(DI)
+	VBROADCASTSD 640(R11), Y8
+	VBROADCASTSD 704(R11), Y9
+	VBROADCASTSD 648(R11), Y10
+	VBROADCASTSD 712(R11), Y11
+	VMOVUPD      640(R12), Y12
+	VMOVUPD      704(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      672(R12), Y12
+	VMOVUPD      736(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term6:
+	VSQRTPD      96(DI), Y8
+	VMOVUPD      Y8, 96(DI)
+	VBROADCASTSD 768(R11), Y8
+	VBROADCASTSD 832(R11), Y9
+	VBROADCASTSD 776(R11), Y10
+	VBROADCASTSD 840(R11), Y11
+	VMOVUPD      768(R12), Y12
+	VMOVUPD      832(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      800(R12), Y12
+	VMOVUPD      864(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+
+term7:
+	VBROADCASTSD 896(R11), Y8
+	VBROADCASTSD 960(R11), Y9
+	VBROADCASTSD 904(R11), Y10
+	VBROADCASTSD 968(R11), Y11
+	VMOVUPD      896(R12), Y12
+	VMOVUPD      960(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y0, Y0
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y1, Y1
+	VMULPD       Y12, Y10, Y14
+	VMULPD       Y13, Y11, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y4, Y4
+	VMULPD       Y10, Y13, Y14
+	VMULPD       Y11, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y5, Y5
+	VMOVUPD      928(R12), Y12
+	VMOVUPD      992(R12), Y13
+	VMULPD       Y12, Y8, Y14
+	VMULPD       Y13, Y9, Y15
+	VADDPD       Y15, Y14, Y14
+	VADDPD       Y14, Y2, Y2
+	VMULPD       Y8, Y13, Y14
+	VMULPD       Y9, Y12, Y15
+	VSUBPD       Y15, Y14, Y14
+	VADDPD       Y14, Y3, Y3
+	VMULPD       Y12, Y10, Y8
+	VMULPD       Y13, Y11, Y9
+	VADDPD       Y9, Y8, Y8
+	VADDPD       Y8, Y6, Y6
+	VMULPD       Y10, Y13, Y8
+	VMULPD       Y11, Y12, Y9
+	VSUBPD       Y9, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	TESTQ        R9, R9
+	JZ           none
+	VMOVUPD      (DI), Y8
+	VADDPD       (R9), Y8, Y8
+	VMOVUPD      Y8, (R9)
+	VMOVUPD      32(DI), Y8
+	VADDPD       32(R9), Y8, Y8
+	VMOVUPD      Y8, 32(R9)
+	VMOVUPD      64(DI), Y8
+	VADDPD       64(R9), Y8, Y8
+	VMOVUPD      Y8, 64(R9)
+	VMOVUPD      96(DI), Y8
+	VADDPD       96(R9), Y8, Y8
+	VMOVUPD      Y8, 96(R9)
+
+none:
+	VMULPD  Y0, Y0, Y0
+	VMULPD  Y1, Y1, Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD Y0, (DI)
+	VMULPD  Y2, Y2, Y2
+	VMULPD  Y3, Y3, Y3
+	VADDPD  Y3, Y2, Y2
+	VMOVUPD Y2, 32(DI)
+	VMULPD  Y4, Y4, Y4
+	VMULPD  Y5, Y5, Y5
+	VADDPD  Y5, Y4, Y4
+	VMOVUPD Y4, 64(DI)
+	VMULPD  Y6, Y6, Y6
+	VMULPD  Y7, Y7, Y7
+	VADDPD  Y7, Y6, Y6
+	VMOVUPD Y6, 96(DI)
+	MOVQ    R8, R9
+	ADDQ    $+128, R8
+	ADDQ    $0x02, R10
+	CMPQ    R10, $0x08
+	JNE     rows
+	MOVQ    AX, R8
+	XORQ    R10, R10
+	MOVQ    stride+40(FP), R11
+	ADDQ    R11, CX
+	ADDQ    R11, DX
+	DECQ    SI
+	JNZ     rows
+	VSQRTPD (DI), Y0
+	VMOVUPD Y0, (DI)
+	VSQRTPD 32(DI), Y0
+	VMOVUPD Y0, 32(DI)
+	VSQRTPD 64(DI), Y0
+	VMOVUPD Y0, 64(DI)
+	VSQRTPD 96(DI), Y0
+	VMOVUPD Y0, 96(DI)
+	VMOVUPD (DI), Y0
+	VADDPD  (R9), Y0, Y0
+	VMOVUPD Y0, (R9)
+	VMOVUPD 32(DI), Y0
+	VADDPD  32(R9), Y0, Y0
+	VMOVUPD Y0, 32(R9)
+	VMOVUPD 64(DI), Y0
+	VADDPD  64(R9), Y0, Y0
+	VMOVUPD Y0, 64(R9)
+	VMOVUPD 96(DI), Y0
+	VADDPD  96(R9), Y0, Y0
+	VMOVUPD Y0, 96(R9)
+	VZEROUPPER
+	RET
+
+// func normaliseAVX2(power *float64, x *float64, cells int, n int)
+// Requires: AVX, AVX2, SSE2
+TEXT ·normaliseAVX2(SB), NOSPLIT, $0-32
+	MOVQ         power+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         cells+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         $0x3ff0000000000000, SI
+	MOVQ         SI, X0
+	VBROADCASTSD X0, Y0
+	VXORPD       X1, X1, X1
+
+cell:
+	TESTQ  DX, DX
+	JZ     celldone
+	MOVQ   CX, SI
+	MOVQ   BX, DI
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+power:
+	VMOVUPD (SI), Y4
+	VMOVUPD 64(SI), Y5
+	VMULPD  Y4, Y4, Y4
+	VMULPD  Y5, Y5, Y5
+	VADDPD  Y5, Y4, Y4
+	VADDPD  Y4, Y2, Y2
+	VMOVUPD 32(SI), Y4
+	VMOVUPD 96(SI), Y5
+	VMULPD  Y4, Y4, Y4
+	VMULPD  Y5, Y5, Y5
+	VADDPD  Y5, Y4, Y4
+	VADDPD  Y4, Y3, Y3
+	SUBQ    $-128, SI
+	DECQ    DI
+	JNZ     power
+	VMOVUPD Y2, (AX)
+	VMOVUPD Y3, 32(AX)
+	VSQRTPD Y2, Y4
+	VDIVPD  Y4, Y0, Y4
+	VCMPPD  $0x1e, Y1, Y2, Y2
+	VANDPD  Y2, Y4, Y2
+	VSQRTPD Y3, Y4
+	VDIVPD  Y4, Y0, Y4
+	VCMPPD  $0x1e, Y1, Y3, Y3
+	VANDPD  Y3, Y4, Y3
+	MOVQ    BX, DI
+
+divide:
+	VMULPD  (CX), Y2, Y4
+	VMOVUPD Y4, (CX)
+	VMULPD  64(CX), Y2, Y4
+	VMOVUPD Y4, 64(CX)
+	VMULPD  32(CX), Y3, Y4
+	VMOVUPD Y4, 32(CX)
+	VMULPD  96(CX), Y3, Y4
+	VMOVUPD Y4, 96(CX)
+	SUBQ    $-128, CX
+	DECQ    DI
+	JNZ     divide
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JMP     cell
+
+celldone:
 	VZEROUPPER
 	RET
 
@@ -712,38 +1170,39 @@ termdone:
 	VZEROUPPER
 	RET
 
-// func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int, step int, row *float64, lane *float64)
+// func crossMagnitudeAVX512(dst *float64, x *float64, y *float64, n int, bins int, stride int)
 // Requires: AVX, AVX512F
-TEXT ·crossMagnitudeAVX512(SB), NOSPLIT, $0-72
+TEXT ·crossMagnitudeAVX512(SB), NOSPLIT, $192-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
-	MOVQ bins+32(FP), BX
-	MOVQ row+56(FP), SI
-	MOVQ lane+64(FP), DI
-
-bin:
+	MOVQ n+24(FP), BX
+	MOVQ bins+32(FP), SI
+	LEAQ (SP), DI
+	ADDQ $0x3f, DI
+	ANDQ $-64, DI
 	MOVQ AX, R8
+	XORQ R10, R10
 	XORQ R9, R9
 
-row:
+rows:
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	MOVQ   n+24(FP), R12
-	MOVQ   CX, R10
-	MOVQ   DX, R11
+	LEAQ   (CX)(R10*8), R11
+	MOVQ   DX, R12
+	MOVQ   BX, R13
+	SUBQ   $0x08, R13
+	JLE    few
 
-term:
-	TESTQ        R12, R12
-	JZ           termdone
-	VBROADCASTSD (R10)(R9*8), Z4
-	VBROADCASTSD 64(R10)(R9*8), Z5
-	VBROADCASTSD 8(R10)(R9*8), Z6
-	VBROADCASTSD 72(R10)(R9*8), Z7
-	VMOVUPD      (R11), Z8
-	VMOVUPD      64(R11), Z9
+many:
+	VBROADCASTSD (R11), Z4
+	VBROADCASTSD 64(R11), Z5
+	VBROADCASTSD 8(R11), Z6
+	VBROADCASTSD 72(R11), Z7
+	VMOVUPD      (R12), Z8
+	VMOVUPD      64(R12), Z9
 	VMULPD       Z8, Z4, Z10
 	VMULPD       Z9, Z5, Z11
 	VADDPD       Z11, Z10, Z10
@@ -751,51 +1210,332 @@ term:
 	VMULPD       Z4, Z9, Z10
 	VMULPD       Z5, Z8, Z11
 	VSUBPD       Z11, Z10, Z10
-	VADDPD       Z10, Z2, Z2
+	VADDPD       Z10, Z1, Z1
 	VMULPD       Z8, Z6, Z4
 	VMULPD       Z9, Z7, Z5
 	VADDPD       Z5, Z4, Z4
-	VADDPD       Z4, Z1, Z1
+	VADDPD       Z4, Z2, Z2
 	VMULPD       Z6, Z9, Z4
 	VMULPD       Z7, Z8, Z5
 	VSUBPD       Z5, Z4, Z4
 	VADDPD       Z4, Z3, Z3
-	SUBQ         $-128, R10
 	SUBQ         $-128, R11
-	DECQ         R12
-	JMP          term
+	SUBQ         $-128, R12
+	DECQ         R13
+	JNZ          many
 
-termdone:
-	VBROADCASTSD (SI)(R9*8), Z4
-	VMULPD       Z0, Z0, Z0
-	VMULPD       Z2, Z2, Z2
-	VADDPD       Z2, Z0, Z0
-	VSQRTPD      Z0, Z0
-	VMULPD       (DI), Z4, Z4
-	VMULPD       Z4, Z0, Z0
-	VADDPD       (R8), Z0, Z0
-	VMOVUPD      Z0, (R8)
-	VBROADCASTSD 8(SI)(R9*8), Z4
-	VMULPD       Z1, Z1, Z1
-	VMULPD       Z3, Z3, Z3
-	VADDPD       Z3, Z1, Z1
-	VSQRTPD      Z1, Z1
-	VMULPD       (DI), Z4, Z4
-	VMULPD       Z4, Z1, Z1
-	VADDPD       64(R8), Z1, Z1
-	VMOVUPD      Z1, 64(R8)
-	ADDQ         $+128, R8
-	ADDQ         $0x02, R9
-	CMPQ         R9, $0x08
-	JNE          row
-	MOVQ         stride+40(FP), R8
-	MOVQ         step+48(FP), R9
-	ADDQ         R8, CX
-	ADDQ         R8, DX
-	ADDQ         R9, SI
-	ADDQ         R9, DI
-	DECQ         BX
-	JNZ          bin
+few:
+	SHLQ    $0x07, R13
+	ADDQ    R13, R11
+	ADDQ    R13, R12
+	TESTQ   R13, R13
+	JZ      term0
+	CMPQ    R13, $-128
+	JE      term1
+	CMPQ    R13, $-256
+	JE      term2
+	CMPQ    R13, $-384
+	JE      term3
+	VSQRTPD (DI), Z4
+	VMOVUPD Z4, (DI)
+	CMPQ    R13, $-512
+	JE      term4
+	VSQRTPD 64(DI), Z4
+	VMOVUPD Z4, 64(DI)
+	CMPQ    R13, $-640
+	JE      term5
+	CMPQ    R13, $-768
+	JE      term6
+	CMPQ    R13, $-896
+	JE      term7
+
+term0:
+	VBROADCASTSD (R11), Z4
+	VBROADCASTSD 64(R11), Z5
+	VBROADCASTSD 8(R11), Z6
+	VBROADCASTSD 72(R11), Z7
+	VMOVUPD      (R12), Z8
+	VMOVUPD      64(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term1:
+	VBROADCASTSD 128(R11), Z4
+	VBROADCASTSD 192(R11), Z5
+	VBROADCASTSD 136(R11), Z6
+	VBROADCASTSD 200(R11), Z7
+	VMOVUPD      128(R12), Z8
+	VMOVUPD      192(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term2:
+	VBROADCASTSD 256(R11), Z4
+	VBROADCASTSD 320(R11), Z5
+	VBROADCASTSD 264(R11), Z6
+	VBROADCASTSD 328(R11), Z7
+	VMOVUPD      256(R12), Z8
+	VMOVUPD      320(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term3:
+	VSQRTPD      (DI), Z4
+	VMOVUPD      Z4, (DI)
+	VBROADCASTSD 384(R11), Z4
+	VBROADCASTSD 448(R11), Z5
+	VBROADCASTSD 392(R11), Z6
+	VBROADCASTSD 456(R11), Z7
+	VMOVUPD      384(R12), Z8
+	VMOVUPD      448(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term4:
+	VSQRTPD      64(DI), Z4
+	VMOVUPD      Z4, 64(DI)
+	VBROADCASTSD 512(R11), Z4
+	VBROADCASTSD 576(R11), Z5
+	VBROADCASTSD 520(R11), Z6
+	VBROADCASTSD 584(R11), Z7
+	VMOVUPD      512(R12), Z8
+	VMOVUPD      576(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term5:
+	VBROADCASTSD 640(R11), Z4
+	VBROADCASTSD 704(R11), Z5
+	VBROADCASTSD 648(R11), Z6
+	VBROADCASTSD 712(R11), Z7
+	VMOVUPD      640(R12), Z8
+	VMOVUPD      704(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term6:
+	VBROADCASTSD 768(R11), Z4
+	VBROADCASTSD 832(R11), Z5
+	VBROADCASTSD 776(R11), Z6
+	VBROADCASTSD 840(R11), Z7
+	VMOVUPD      768(R12), Z8
+	VMOVUPD      832(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+
+term7:
+	VBROADCASTSD 896(R11), Z4
+	VBROADCASTSD 960(R11), Z5
+	VBROADCASTSD 904(R11), Z6
+	VBROADCASTSD 968(R11), Z7
+	VMOVUPD      896(R12), Z8
+	VMOVUPD      960(R12), Z9
+	VMULPD       Z8, Z4, Z10
+	VMULPD       Z9, Z5, Z11
+	VADDPD       Z11, Z10, Z10
+	VADDPD       Z10, Z0, Z0
+	VMULPD       Z4, Z9, Z10
+	VMULPD       Z5, Z8, Z11
+	VSUBPD       Z11, Z10, Z10
+	VADDPD       Z10, Z1, Z1
+	VMULPD       Z8, Z6, Z4
+	VMULPD       Z9, Z7, Z5
+	VADDPD       Z5, Z4, Z4
+	VADDPD       Z4, Z2, Z2
+	VMULPD       Z6, Z9, Z4
+	VMULPD       Z7, Z8, Z5
+	VSUBPD       Z5, Z4, Z4
+	VADDPD       Z4, Z3, Z3
+	TESTQ        R9, R9
+	JZ           none
+	VMOVUPD      (DI), Z4
+	VADDPD       (R9), Z4, Z4
+	VMOVUPD      Z4, (R9)
+	VMOVUPD      64(DI), Z4
+	VADDPD       64(R9), Z4, Z4
+	VMOVUPD      Z4, 64(R9)
+
+none:
+	VMULPD  Z0, Z0, Z0
+	VMULPD  Z1, Z1, Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD Z0, (DI)
+	VMULPD  Z2, Z2, Z2
+	VMULPD  Z3, Z3, Z3
+	VADDPD  Z3, Z2, Z2
+	VMOVUPD Z2, 64(DI)
+	MOVQ    R8, R9
+	ADDQ    $+128, R8
+	ADDQ    $0x02, R10
+	CMPQ    R10, $0x08
+	JNE     rows
+	MOVQ    AX, R8
+	XORQ    R10, R10
+	MOVQ    stride+40(FP), R11
+	ADDQ    R11, CX
+	ADDQ    R11, DX
+	DECQ    SI
+	JNZ     rows
+	VSQRTPD (DI), Z0
+	VMOVUPD Z0, (DI)
+	VSQRTPD 64(DI), Z0
+	VMOVUPD Z0, 64(DI)
+	VMOVUPD (DI), Z0
+	VADDPD  (R9), Z0, Z0
+	VMOVUPD Z0, (R9)
+	VMOVUPD 64(DI), Z0
+	VADDPD  64(R9), Z0, Z0
+	VMOVUPD Z0, 64(R9)
+	VZEROUPPER
+	RET
+
+// func normaliseAVX512(power *float64, x *float64, cells int, n int)
+// Requires: AVX, AVX512F, SSE2
+TEXT ·normaliseAVX512(SB), NOSPLIT, $0-32
+	MOVQ         power+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         cells+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         $0x3ff0000000000000, SI
+	MOVQ         SI, X0
+	VBROADCASTSD X0, Z0
+	VXORPD       X1, X1, X1
+
+cell:
+	TESTQ  DX, DX
+	JZ     celldone
+	MOVQ   CX, SI
+	MOVQ   BX, DI
+	VXORPD X2, X2, X2
+
+power:
+	VMOVUPD   (SI), Z3
+	VMOVUPD   64(SI), Z4
+	VMULPD    Z3, Z3, Z3
+	VMULPD    Z4, Z4, Z4
+	VADDPD    Z4, Z3, Z3
+	VADDPD    Z3, Z2, Z2
+	SUBQ      $-128, SI
+	DECQ      DI
+	JNZ       power
+	VMOVUPD   Z2, (AX)
+	VSQRTPD   Z2, Z3
+	VDIVPD    Z3, Z0, Z3
+	VCMPPD    $0x1e, Z1, Z2, K1
+	VMOVAPD.Z Z3, K1, Z2
+	MOVQ      BX, DI
+
+divide:
+	VMULPD  (CX), Z2, Z3
+	VMOVUPD Z3, (CX)
+	VMULPD  64(CX), Z2, Z3
+	VMOVUPD Z3, 64(CX)
+	SUBQ    $-128, CX
+	DECQ    DI
+	JNZ     divide
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JMP     cell
+
+celldone:
 	VZEROUPPER
 	RET
 

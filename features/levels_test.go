@@ -21,9 +21,9 @@ func runKernels(level kernel.Set, x []vec) map[string][]vec {
 	out := map[string][]vec{}
 	n := len(x) / 2
 	a, b := x[:n], x[n:2*n]
-	var m, w vec
+	var m vec
 	for l := range m {
-		m[l], w[l] = float64(l)-3.5, 1/float64(l+1)
+		m[l] = float64(l) - 3.5
 	}
 	// dst of a size, beginning with numbers and followed by a guard.
 	dst := func(name string, size int) []vec {
@@ -47,8 +47,13 @@ func runKernels(level kernel.Set, x []vec) map[string][]vec {
 	addRowsAt(level, dst("addRows", n), a)
 	even := n &^ 1
 	crossProductAt(level, (*[16]vec)(dst("crossProduct", 16)), a[:even], b)
-	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitude", 8)), a, b, even/2, 1, 0, []vec{m}, []vec{w}, 0)
-	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitudeBins", 8)), x, x, 1, even/2, 4, x, x, 1)
+	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitude", 8)), a, b, even/2, 1, 0)
+	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitudeBins", 8)), x, x, 1, even/2, 4)
+	crossMagnitudeAt(level, (*[8]vec)(dst("crossMagnitudeTerms", 8)), x, a, 2, n/4, 4)
+	for _, terms := range []int{1, 2, 5} {
+		cells := len(x) / (2 * terms)
+		normaliseAt(level, dst(fmt.Sprint("power of ", terms), cells), append(dst(fmt.Sprint("normalise ", terms), 2*terms*cells)[:0], x[:2*terms*cells]...), terms)
+	}
 	lagSumsAt(level, (*[32]vec)(dst("lagSums", 32)), a[:even], b)
 	unitsAt(level, dst("units", 2*n), x)
 	return out
@@ -73,7 +78,7 @@ func compareKernels(t *testing.T, x []vec) {
 func TestEveryLevelEqualsPortableBitForBit(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	odd := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 5e-324, -1e-310, 0, math.Copysign(0, -1), math.MaxFloat64}
-	for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 100, 257} {
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 36, 40, 100, 257} {
 		x := make([]vec, n)
 		for i := range x {
 			for l := range x[i] {
@@ -128,13 +133,12 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	var block [8]vec
 	var lags [32]vec
-	var one vec
 	for _, c := range []struct {
 		name string
 		f    func(level kernel.Set)
 	}{
 		{"outer", func(level kernel.Set) { outerAt(level, &block, x, x) }},
-		{"crossMagnitude", func(level kernel.Set) { crossMagnitudeAt(level, &block, x, x, 16, 1, 0, []vec{one}, []vec{one}, 0) }},
+		{"crossMagnitude", func(level kernel.Set) { crossMagnitudeAt(level, &block, x, x, 16, 1, 0) }},
 		{"lagSums", func(level kernel.Set) { lagSumsAt(level, &lags, x, x) }},
 	} {
 		for _, level := range kernel.Supported() {

@@ -118,18 +118,17 @@ func crossProductPlain(dst *[16]vec, x, y []vec) {
 	}
 }
 
-// crossMagnitudePlain adds |sum_k conj(x_k) y_k| times row weight times lane weight for
-// every bin of a band; from one to the next x and y are stride, row and lane step columns
-// apart.
-func crossMagnitudePlain(dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+// crossMagnitudePlain adds |sum_k conj(x_k) y_k| for every bin of a band; from one to the
+// next x and y are stride columns apart.
+func crossMagnitudePlain(dst *[8]vec, x, y []vec, terms, bins, stride int) {
 	for b := range bins {
 		at := b * stride
-		magnitudesPlain(dst, x[at:at+2*terms], y[at:at+2*terms], &row[b*step], &lane[b*step])
+		magnitudesPlain(dst, x[at:at+2*terms], y[at:at+2*terms])
 	}
 }
 
 // magnitudesPlain is crossMagnitudePlain of one bin.
-func magnitudesPlain(dst *[8]vec, x, y []vec, row, lane *vec) {
+func magnitudesPlain(dst *[8]vec, x, y []vec) {
 	y = y[:len(x)]
 	for i := range 8 {
 		var re, im vec
@@ -149,9 +148,36 @@ func magnitudesPlain(dst *[8]vec, x, y []vec, row, lane *vec) {
 				im[l+3] += float64(a*d3) - float64(b*c3)
 			}
 		}
-		w, out := row[i], &dst[i]
+		out := &dst[i]
 		for l := range out {
-			out[l] += float64(math.Sqrt(float64(re[l]*re[l])+float64(im[l]*im[l])) * float64(w*lane[l]))
+			out[l] += math.Sqrt(float64(re[l]*re[l]) + float64(im[l]*im[l]))
+		}
+	}
+}
+
+// normalisePlain sets power to sum |x|^2 over the terms of every cell (a real and an
+// imaginary row each) and divides the terms by its root; without power they become 0.
+func normalisePlain(power, x []vec, terms int) {
+	for i := range power {
+		cell := x[2*terms*i : 2*terms*(i+1)]
+		var p, f vec
+		for k := 0; k+1 < len(cell); k += 2 {
+			re, im := &cell[k], &cell[k+1]
+			for l := range p {
+				p[l] += float64(re[l]*re[l]) + float64(im[l]*im[l])
+			}
+		}
+		for l, v := range p {
+			if v > 0 {
+				f[l] = 1 / math.Sqrt(v)
+			}
+		}
+		power[i] = p
+		for k := range cell {
+			v := &cell[k]
+			for l := range v {
+				v[l] *= f[l]
+			}
 		}
 	}
 }

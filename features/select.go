@@ -28,9 +28,11 @@ func addRows(a, b []vec) { addRowsAt(level, a, b) }
 
 func crossProduct(dst *[16]vec, x, y []vec) { crossProductAt(level, dst, x, y) }
 
-func crossMagnitude(dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
-	crossMagnitudeAt(level, dst, x, y, terms, bins, stride, row, lane, step)
+func crossMagnitude(dst *[8]vec, x, y []vec, terms, bins, stride int) {
+	crossMagnitudeAt(level, dst, x, y, terms, bins, stride)
 }
+
+func normalise(power, x []vec, terms int) { normaliseAt(level, power, x, terms) }
 
 func units(dst, bins []vec) { unitsAt(level, dst, bins) }
 
@@ -92,12 +94,20 @@ func crossProductAt(level kernel.Set, dst *[16]vec, x, y []vec) {
 	crossProductAssembly(level, dst, x, y)
 }
 
-func crossMagnitudeAt(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int, row, lane []vec, step int) {
+func crossMagnitudeAt(level kernel.Set, dst *[8]vec, x, y []vec, terms, bins, stride int) {
 	if level == kernel.Portable {
-		crossMagnitudePlain(dst, x, y, terms, bins, stride, row, lane, step)
+		crossMagnitudePlain(dst, x, y, terms, bins, stride)
 		return
 	}
-	crossMagnitudeAssembly(level, dst, x, y, terms, bins, stride, row, lane, step)
+	crossMagnitudeAssembly(level, dst, x, y, terms, bins, stride)
+}
+
+func normaliseAt(level kernel.Set, power, x []vec, terms int) {
+	if level == kernel.Portable || terms == 0 {
+		normalisePlain(power, x, terms)
+		return
+	}
+	normaliseAssembly(level, power, x, terms)
 }
 
 func unitsAt(level kernel.Set, dst, bins []vec) {

@@ -19,6 +19,7 @@ func sums() {
 		w.outer()
 		w.crossProduct()
 		w.crossMagnitude()
+		w.normalise()
 		w.units()
 	}
 	widths[0].lagSums()
@@ -218,28 +219,66 @@ func (w width) crossProduct() {
 }
 
 // crossMagnitude makes two rows at a time, so that every column of y is loaded once for
-// both, and goes through the bins of a band.
+// both, and goes through the bins of a band. The roots of two rows are taken one by one
+// between the terms of the next two: the divider works meanwhile, and no root holds up
+// the instructions behind it.
 func (w width) crossMagnitude() {
-	w.begin("crossMagnitude", "func(dst, x, y *float64, n, bins, stride, step int, row, lane *float64)",
-		"adds |sum over n terms of conj(x_i) y_l| (row_i lane_l) to row i of dst for every bin; from one to the next x and y are stride, row and lane step bytes apart.")
-	dst, x, y, bins, weight, lane := param("dst"), param("x"), param("y"), param("bins"), param("row"), param("lane")
-	Label("bin")
-	to, row := GP64(), GP64()
+	w.begin("crossMagnitude", "func(dst, x, y *float64, n, bins, stride int)",
+		"adds |sum over n > 0 terms of conj(x_i) y_l| to row i of dst for every bin; from one to the next x and y are stride bytes apart.")
+	const (
+		unrolled = 8 // terms
+		first    = 3 // of them, before which the first root is taken
+	)
+	dst, x, y, n, bins := param("dst"), param("x"), param("y"), param("n"), param("bins")
+	pending := GP64() // squares of two rows, then their roots
+	LEAQ(AllocLocal(3*column), pending)
+	ADDQ(Imm(column-1), pending)
+	ANDQ(I8(-column), pending)
+	cell := func(i int) Mem { return Mem{Base: pending, Disp: i * w.bytes} }
+	root := func(i int) {
+		if i >= 0 && i < 2*w.parts {
+			t := w.vec()
+			VSQRTPD(cell(i), t)
+			VMOVUPD(t, cell(i))
+		}
+	}
+	to, before, row := GP64(), GP64(), GP64() // rows being made; rows pending, 0 = none
+	finish := func() {
+		for i := range 2 * w.parts {
+			t := w.load(cell(i))
+			VADDPD(Mem{Base: before, Disp: i * w.bytes}, t, t)
+			VMOVUPD(t, Mem{Base: before, Disp: i * w.bytes})
+		}
+	}
+	var re, im [2][2]reg.VecVirtual
+	for r := range 2 {
+		for h := range w.parts {
+			re[r][h], im[r][h] = w.vec(), w.vec()
+		}
+	}
 	MOVQ(dst, to)
 	XORQ(row, row)
-	Label("row")
-	re, im := [2][2]reg.VecVirtual{w.zeros(), w.zeros()}, [2][2]reg.VecVirtual{w.zeros(), w.zeros()}
-	at, of, left := GP64(), GP64(), param("n")
-	MOVQ(x, at)
+	XORQ(before, before)
+	Label("rows")
+	for r := range 2 {
+		for h := range w.parts {
+			for _, v := range []reg.VecVirtual{re[r][h], im[r][h]} {
+				VXORPD(v.AsX(), v.AsX(), v.AsX())
+			}
+		}
+	}
+	at, of, left := GP64(), GP64(), GP64()
+	LEAQ(Mem{Base: x, Index: row, Scale: 8}, at)
 	MOVQ(y, of)
-	repeat("term", left, func() {
+	term := func(k int) {
 		var a, b [2]reg.VecVirtual
 		for r := range a {
-			a[r] = w.spread(Mem{Base: at, Index: row, Scale: 8, Disp: 8 * r})
-			b[r] = w.spread(Mem{Base: at, Index: row, Scale: 8, Disp: 8*r + column})
+			a[r] = w.spread(Mem{Base: at, Disp: k*complexColumn + 8*r})
+			b[r] = w.spread(Mem{Base: at, Disp: k*complexColumn + 8*r + column})
 		}
 		for h := range w.parts {
-			c, d := w.load(Mem{Base: of, Disp: h * w.bytes}), w.load(Mem{Base: of, Disp: column + h*w.bytes})
+			c := w.load(Mem{Base: of, Disp: k*complexColumn + h*w.bytes})
+			d := w.load(Mem{Base: of, Disp: k*complexColumn + column + h*w.bytes})
 			for r := range a {
 				t := w.mul(a[r], c)
 				u := w.mul(b[r], d)
@@ -251,33 +290,115 @@ func (w width) crossMagnitude() {
 				VADDPD(t, im[r][h], im[r][h])
 			}
 		}
-		SUBQ(I32(-complexColumn), at)
-		SUBQ(I32(-complexColumn), of)
-	})
+	}
+	MOVQ(n, left)
+	SUBQ(Imm(unrolled), left)
+	JLE(LabelRef("few"))
+	Label("many")
+	term(0)
+	SUBQ(I32(-complexColumn), at)
+	SUBQ(I32(-complexColumn), of)
+	DECQ(left)
+	JNZ(LabelRef("many"))
+	Label("few")
+	SHLQ(Imm(7), left) // minus the bytes of the terms that are missing
+	ADDQ(left, at)
+	ADDQ(left, of)
+	TESTQ(left, left)
+	JZ(LabelRef("term0"))
+	for k := 1; k < unrolled; k++ {
+		root(k - first - 1) // jumped over otherwise
+		CMPQ(left, I32(-complexColumn*k))
+		JE(LabelRef(fmt.Sprintf("term%d", k)))
+	}
+	for k := range unrolled {
+		Label(fmt.Sprintf("term%d", k))
+		root(k - first)
+		term(k)
+	}
+	TESTQ(before, before)
+	JZ(LabelRef("none"))
+	finish()
+	Label("none")
 	for r := range re {
-		f := w.spread(Mem{Base: weight, Index: row, Scale: 8, Disp: 8 * r})
 		for h := range w.parts {
 			VMULPD(re[r][h], re[r][h], re[r][h])
 			VMULPD(im[r][h], im[r][h], im[r][h])
 			VADDPD(im[r][h], re[r][h], re[r][h])
-			VSQRTPD(re[r][h], re[r][h])
-			g := w.mul(f, Mem{Base: lane, Disp: h * w.bytes})
-			VMULPD(g, re[r][h], re[r][h])
-			VADDPD(Mem{Base: to, Disp: r*column + h*w.bytes}, re[r][h], re[r][h])
+			VMOVUPD(re[r][h], cell(r*w.parts+h))
 		}
-		w.store(re[r], to, r*column)
 	}
+	MOVQ(to, before)
 	ADDQ(I32(2*column), to)
 	ADDQ(Imm(2), row)
 	CMPQ(row, Imm(8))
-	JNE(LabelRef("row"))
-	stride, step := param("stride"), param("step")
+	JNE(LabelRef("rows"))
+	MOVQ(dst, to)
+	XORQ(row, row)
+	stride := param("stride")
 	ADDQ(stride, x)
 	ADDQ(stride, y)
-	ADDQ(step, weight)
-	ADDQ(step, lane)
 	DECQ(bins)
-	JNZ(LabelRef("bin"))
+	JNZ(LabelRef("rows"))
+	for i := range 2 * w.parts {
+		root(i)
+	}
+	finish()
+	w.end()
+}
+
+// normalise goes through the terms of a cell twice: for their power, and to divide.
+func (w width) normalise() {
+	w.begin("normalise", "func(power, x *float64, cells, n int)", "sets power to sum |x|^2 over the n > 0 terms of every cell and divides them by its root; no power gives 0.")
+	power, x, cells, n := param("power"), param("x"), param("cells"), param("n")
+	one, word := w.vec(), GP64()
+	MOVQ(U64(0x3ff0000000000000), word)
+	MOVQ(word, one.AsX())
+	VBROADCASTSD(one.AsX(), one)
+	none := w.zero()
+	repeat("cell", cells, func() {
+		at, left := GP64(), GP64()
+		MOVQ(x, at)
+		MOVQ(n, left)
+		p := w.zeros()
+		Label("power")
+		for h := range w.parts {
+			re, im := w.load(Mem{Base: at, Disp: h * w.bytes}), w.load(Mem{Base: at, Disp: column + h*w.bytes})
+			VMULPD(re, re, re)
+			VMULPD(im, im, im)
+			VADDPD(im, re, re)
+			VADDPD(re, p[h], p[h])
+		}
+		SUBQ(I32(-complexColumn), at)
+		DECQ(left)
+		JNZ(LabelRef("power"))
+		w.store(p, power, 0)
+		for h := range w.parts {
+			f := w.vec()
+			VSQRTPD(p[h], f)
+			VDIVPD(f, one, f)
+			if w.parts == 2 {
+				VCMPPD(Imm(0x1e), none, p[h], p[h]) // p > 0, false for NaN
+				VANDPD(p[h], f, p[h])
+			} else {
+				some := K()
+				VCMPPD(Imm(0x1e), none, p[h], some)
+				VMOVAPD_Z(f, some, p[h])
+			}
+		}
+		MOVQ(n, left)
+		Label("divide")
+		for h := range w.parts {
+			for half := range 2 {
+				m := Mem{Base: x, Disp: half*column + h*w.bytes}
+				VMOVUPD(w.mul(p[h], m), m)
+			}
+		}
+		SUBQ(I32(-complexColumn), x)
+		DECQ(left)
+		JNZ(LabelRef("divide"))
+		ADDQ(Imm(column), power)
+	})
 	w.end()
 }
 
