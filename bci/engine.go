@@ -67,6 +67,7 @@ type Engine struct {
 	outputs []*output // of the main chain, side lanes among them
 	digest  *digest
 
+	inline    bool         // the source's goroutine may do the lane's work, see hand
 	dropped   atomic.Int64 // columns
 	chunks    atomic.Int64
 	columns   atomic.Int64
@@ -85,18 +86,22 @@ type Engine struct {
 
 // lane is a goroutine and the stages that run on it.
 type lane struct {
-	first int // index of its first stage in the pipeline
-	chain stream.Chain
-	ring  *stream.Ring  // it reads from
-	taken []stream.Time // by slot of ring
-	next  *lane
-	meter *meter // one histogram a stage; the last lane: then engine latency, then age
-	dst   *stream.Chunk
-	taps  [][]*output // by stage
-	fell  []*fallen   // by stage; nil where none is counted
-	last  stream.Time
-	bytes []int64  // by stage: output chunk and state
-	parts [][]Part // by stage; measured behind everything else of meter
+	first  int // index of its first stage in the pipeline
+	chain  stream.Chain
+	ring   *stream.Ring  // it reads from
+	taken  []stream.Time // by slot of ring
+	next   *lane
+	meter  *meter // one histogram a stage; the last lane: then engine latency, then age
+	dst    *stream.Chunk
+	n      int         // chunks processed
+	began  stream.Time // the newest
+	cost   stream.Time // longest time a chunk took, halving in 177 chunks
+	failed error       // what ended it on the source's goroutine
+	taps   [][]*output // by stage
+	fell   []*fallen   // by stage; nil where none is counted
+	last   stream.Time
+	bytes  []int64  // by stage: output chunk and state
+	parts  [][]Part // by stage; measured behind everything else of meter
 }
 
 // parted is a stage that tells what it computes apart.
@@ -170,7 +175,10 @@ type output struct {
 	lost   int64 // columns since the last delivered chunk; the writing lane's
 	total  atomic.Int64
 	failed atomic.Bool
+	// Owned by whoever has the reader's side of ring:
 	err    error
+	prompt stream.Prompter // nil: only its own goroutine may write
+	cost   stream.Time     // as a lane's
 }
 
 // ringSlots returns how many chunks a ring holds by default: two seconds even when
@@ -267,7 +275,7 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 	e.spare = stream.NewChunk(&h)
 	ring := e.intake
 	for i, l := range e.lanes {
-		l.ring, l.taken = ring, make([]stream.Time, ring.Slots())
+		l.ring, l.taken, l.cost = ring, make([]stream.Time, ring.Slots()), 2*inlineLimit
 		out, err := l.chain.Open(h)
 		if err != nil {
 			return e.stageError(l, err)
@@ -285,6 +293,7 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 	}
 	e.out = h
 	e.taken = e.lanes[0].taken
+	e.inline = e.mayInline()
 	e.digest = newDigest(h.Rows())
 	for _, o := range e.outputs {
 		switch at := e.find(o.From); {
@@ -301,6 +310,10 @@ func (e *Engine) Open(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", o.Name, err)
 		}
 		opened = append(opened, o.Sink)
+		if e.options.Live {
+			o.prompt, _ = o.Sink.(stream.Prompter)
+			o.cost = 2 * inlineLimit
+		}
 		o.ring = e.newRing(&o.header, o.Slots)
 	}
 	return nil
@@ -470,8 +483,44 @@ func (e *Engine) read(ctx context.Context) (err error) {
 			e.first.Store(int64(now))
 		}
 		n++
-		e.intake.Commit(1)
+		if err := e.hand(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// inlineLimit is how long a chain may take on the source's goroutine, which cannot read
+// meanwhile: what comes then waits in the socket's buffer, stamped by the kernel. A chain
+// has to show for 177 chunks that it is as quick.
+const inlineLimit = stream.Time(200e3)
+
+// hand gives the chunk just read to the first lane. When that is idle and what it does
+// takes less time than waking it, the source's goroutine does it. No bit depends on that.
+func (e *Engine) hand(ctx context.Context) error {
+	if !e.inline || !e.intake.Borrow() {
+		e.intake.Commit(1)
+		return nil
+	}
+	l := e.lanes[0]
+	if l.cost > inlineLimit {
+		e.intake.Return()
+		e.intake.Commit(1)
+		return nil
+	}
+	e.intake.Commit(1)
+	l.failed = e.guard(l.chain.Current, func() error { return e.process(ctx, l, l.ring.Ready()) })
+	e.intake.Return()
+	return l.failed
+}
+
+// mayInline reports whether nothing behind the source can make its goroutine wait.
+func (e *Engine) mayInline() bool {
+	for _, o := range e.outputs {
+		if o.Lossless {
+			return false
+		}
+	}
+	return e.options.Live && len(e.lanes) == 1
 }
 
 func endOfStream(err error) error {
@@ -489,37 +538,47 @@ func (e *Engine) work(ctx context.Context, l *lane) (err error) {
 			l.next.ring.Close(err)
 		}
 	}()
-	mask := len(l.taken) - 1
-	for n := 0; ; {
+	for {
 		ready, err := l.ring.Wait(ctx)
 		if err != nil {
 			return endOfStream(err)
 		}
-		for range ready {
-			src, dst := l.ring.At(0), l.dst
-			taken := l.taken[n&mask]
-			e.swapBefore(l, int64(n), src)
-			if l.next != nil {
-				if dst, err = l.next.ring.ReserveWait(ctx); err != nil {
-					return err
-				}
-				l.dst = dst
-			}
-			if l.first == 0 {
-				e.enter(ctx, src)
-			}
-			l.chain.Process(dst, src)
-			if l.next != nil {
-				l.next.taken[n&(len(l.next.taken)-1)] = taken
-				l.next.ring.Commit(1)
-			} else {
-				e.leave(ctx, l, dst, taken)
-			}
-			n++
-			l.ring.Release(1)
-			l.meter.poll(e.digestOf(l))
+		if l.failed != nil {
+			return l.failed
+		}
+		if err := e.process(ctx, l, ready); err != nil {
+			return err
 		}
 	}
+}
+
+// process takes chunks out of a lane's ring; by whoever has the reader's side of it.
+func (e *Engine) process(ctx context.Context, l *lane, chunks int) (err error) {
+	for range chunks {
+		src, dst := l.ring.At(0), l.dst
+		taken := l.taken[l.n&(len(l.taken)-1)]
+		e.swapBefore(l, int64(l.n), src)
+		if l.next != nil {
+			if dst, err = l.next.ring.ReserveWait(ctx); err != nil {
+				return err
+			}
+			l.dst = dst
+		}
+		if l.first == 0 {
+			e.enter(ctx, src)
+		}
+		l.chain.Process(dst, src)
+		if l.next != nil {
+			l.next.taken[l.n&(len(l.next.taken)-1)] = taken
+			l.next.ring.Commit(1)
+		} else {
+			e.leave(ctx, l, dst, taken)
+		}
+		l.n++
+		l.ring.Release(1)
+		l.meter.poll(e.digestOf(l))
+	}
+	return nil
 }
 
 func (e *Engine) digestOf(l *lane) *digest {
@@ -558,6 +617,8 @@ func (e *Engine) probe(l *lane, i int) {
 			}
 			now = e.clock.Now()
 		}
+	} else {
+		l.began = now
 	}
 	l.last = now
 }
@@ -577,6 +638,7 @@ func (e *Engine) leave(ctx context.Context, l *lane, dst *stream.Chunk, taken st
 		}
 	}
 	now := e.clock.Now()
+	l.cost = max(now-l.began, l.cost-l.cost>>8)
 	e.newest.Store(int64(now))
 	if dst.Len == 0 {
 		return
@@ -610,6 +672,17 @@ func (e *Engine) offer(ctx context.Context, o *output, c *stream.Chunk) {
 		slot.Flags |= stream.Gap
 		slot.Events = append(slot.Events, dropEvent(c, o.lost, o.Name, tooSlowOutput))
 		o.lost = 0
+	}
+	if o.prompt != nil && o.ring.Borrow() {
+		inline := o.cost <= inlineLimit && o.prompt.Prompt()
+		if inline {
+			o.ring.Commit(1)
+			e.write(o, o.ring.Ready())
+		}
+		o.ring.Return()
+		if inline {
+			return
+		}
 	}
 	o.ring.Commit(1)
 }
@@ -649,16 +722,28 @@ func (e *Engine) deliver(o *output) {
 		if err != nil {
 			return
 		}
-		for range n {
-			if !o.failed.Load() {
-				err := e.guard(func() string { return o.Name }, func() error { return o.Sink.Write(o.ring.At(0)) })
-				if err != nil { // decoding goes on; Run reports it
-					o.err = err
-					o.failed.Store(true)
-				}
+		e.write(o, n)
+	}
+}
+
+// write takes chunks out of an output's ring; by whoever has the reader's side of it.
+func (e *Engine) write(o *output, chunks int) {
+	for range chunks {
+		if !o.failed.Load() {
+			begun := stream.Time(0)
+			if o.prompt != nil {
+				begun = e.clock.Now()
 			}
-			o.ring.Release(1)
+			err := e.guard(func() string { return o.Name }, func() error { return o.Sink.Write(o.ring.At(0)) })
+			if err != nil { // decoding goes on; Run reports it
+				o.err = err
+				o.failed.Store(true)
+			}
+			if o.prompt != nil {
+				o.cost = max(e.clock.Now()-begun, o.cost-o.cost>>8)
+			}
 		}
+		o.ring.Release(1)
 	}
 }
 

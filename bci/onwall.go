@@ -54,3 +54,9 @@ func (s *onWall) Write(c *stream.Chunk) error {
 	s.chunk.Markers, s.chunk.Events = s.markers, s.events
 	return s.Sink.Write(&s.chunk)
 }
+
+// Prompt implements [stream.Prompter].
+func (s *onWall) Prompt() bool {
+	p, ok := s.Sink.(stream.Prompter)
+	return ok && p.Prompt()
+}

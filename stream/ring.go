@@ -31,6 +31,9 @@ const cacheLine = 128 // two lines: the prefetcher of amd64 fetches pairs
 // token in a channel of one. The other side sends a token, without blocking, only
 // when it sees the flag. It is lock-free while both sides run; parking and waking
 // use the runtime's channel.
+//
+// While the reader is parked the writer may [Ring.Borrow] its side, and read what it has
+// written itself: waking a goroutine takes longer than most of what it would do.
 type Ring struct {
 	slots []*Chunk
 	mask  uint64
@@ -43,13 +46,21 @@ type Ring struct {
 	cachedHead uint64        // reader's copy of head
 	_          [cacheLine]byte
 
-	readerParked atomic.Bool
+	reader       atomic.Uint32 // readerRuns, …
 	writerParked atomic.Bool
 	data         chan struct{} // token for the reader: there are data, or the writer has closed
 	space        chan struct{} // token for the writer: there is room, or the reader has stopped
 	closed       atomic.Pointer[error]
 	stopped      atomic.Bool
 }
+
+// Who has the reader's side.
+const (
+	readerRuns     uint32 = iota // the reader
+	readerParked                 // nobody: the reader waits for a token
+	readerBorrowed               // the writer, while the reader waits
+	readerWanted                 // the writer; the reader waits to have it back
+)
 
 // NewRing returns a ring of at least slots chunks for a stream with header h;
 // the number is rounded up to a power of two.
@@ -94,7 +105,20 @@ func (r *Ring) Slot(i int) *Chunk { return r.slots[(r.head.Load()+uint64(i))&r.m
 // Commit hands the first n free slots to the reader.
 func (r *Ring) Commit(n int) {
 	r.head.Store(r.head.Load() + uint64(n))
-	if r.readerParked.Load() {
+	if r.reader.Load() == readerParked {
+		wake(r.data)
+	}
+}
+
+// Borrow gives the writer the reader's side, if the reader is parked: the writer may then
+// call Ready, At and Release, and has to call Return. Meanwhile Commit wakes nobody.
+func (r *Ring) Borrow() bool { return r.reader.CompareAndSwap(readerParked, readerBorrowed) }
+
+// Return gives the reader's side back after Borrow. What is committed must have been
+// released.
+func (r *Ring) Return() {
+	if !r.reader.CompareAndSwap(readerBorrowed, readerParked) { // the reader has woken up meanwhile
+		r.reader.Store(readerParked)
 		wake(r.data)
 	}
 }
@@ -176,16 +200,30 @@ func (r *Ring) Wait(ctx context.Context) (int, error) {
 			return 0, *e
 		}
 		meanwhile("reader parks")
-		r.readerParked.Store(true)
-		if r.Ready() == 0 && r.closed.Load() == nil {
+		r.reader.Store(readerParked)
+		var err error
+		// From here on the writer may borrow this side: cachedHead is not ours.
+		if r.Used() == 0 && r.closed.Load() == nil {
 			select {
 			case <-r.data:
 			case <-ctx.Done():
-				r.readerParked.Store(false)
-				return 0, ctx.Err()
+				err = ctx.Err()
 			}
 		}
-		r.readerParked.Store(false)
+		r.takeBack()
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// takeBack makes the reader run again, when the writer has returned what it borrowed.
+func (r *Ring) takeBack() {
+	for !r.reader.CompareAndSwap(readerParked, readerRuns) {
+		meanwhile("reader wants its side")
+		if r.reader.CompareAndSwap(readerBorrowed, readerWanted) || r.reader.Load() == readerWanted {
+			<-r.data // sent by Return, or left over from a Commit
+		}
 	}
 }
 

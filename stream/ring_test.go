@@ -344,3 +344,102 @@ func TestReleasePoisons(t *testing.T) {
 		t.Errorf("invariants %v: a released sample reads %v", Invariants, got)
 	}
 }
+
+// TestRingLendsTheReadersSide has the writer read in the reader's place whenever it can:
+// all is read once, in order, by one of the two, and no wake-up is lost.
+func TestRingLendsTheReadersSide(t *testing.T) {
+	chunks := int64(200_000)
+	if testing.Short() {
+		chunks = 20_000
+	}
+	for _, slots := range []int{1, 2, 64} {
+		r := NewRing(header(1, 1), slots)
+		next, byWriter, byReader := int64(0), 0, 0 // next is of whoever has the side
+		read := func(n int) {
+			for range n {
+				if got := r.At(0).Seq; got != next {
+					t.Errorf("%d slots: chunk %d came, %d was next", slots, got, next)
+				}
+				next++
+				r.Release(1)
+			}
+		}
+		done := make(chan error, 1)
+		go func() {
+			rnd := rand.New(rand.NewPCG(2, uint64(slots)))
+			defer r.Close(nil)
+			for seq := range chunks {
+				c, err := r.ReserveWait(t.Context())
+				if err != nil {
+					done <- err
+					return
+				}
+				c.Clear()
+				c.Seq = seq
+				if rnd.IntN(4) == 0 {
+					runtime.Gosched() // so that the reader parks now and then
+				}
+				if rnd.IntN(3) > 0 && r.Borrow() {
+					r.Commit(1)
+					n := r.Ready()
+					read(n)
+					byWriter += n
+					r.Return()
+				} else {
+					r.Commit(1)
+				}
+			}
+			done <- nil
+		}()
+		for {
+			n, err := r.Wait(t.Context())
+			if err != nil {
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+				break
+			}
+			read(n)
+			byReader += n
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if next != chunks || byWriter == 0 || byReader == 0 {
+			t.Errorf("%d slots: %d of %d chunks, %d read by the writer, %d by the reader", slots, next, chunks, byWriter, byReader)
+		}
+	}
+}
+
+// TestRingReaderWaitsForWhatItLent ends the reader's wait while the writer has its side:
+// it comes back when the writer has returned it, and not before.
+func TestRingReaderWaitsForWhatItLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRing(header(1, 1), 4)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := false
+		go func() {
+			if _, err := r.Wait(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("Wait returned %v", err)
+			}
+			ended = true
+		}()
+		synctest.Wait()
+		if !r.Borrow() || r.Borrow() {
+			t.Fatal("the side of a parked reader can be borrowed, once")
+		}
+		cancel()
+		synctest.Wait()
+		if ended {
+			t.Error("the reader ran while its side was borrowed")
+		}
+		r.Return()
+		synctest.Wait()
+		if !ended {
+			t.Error("the reader did not come back")
+		}
+		if r.Borrow() {
+			t.Error("the side of a reader that runs was borrowed")
+		}
+	})
+}

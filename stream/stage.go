@@ -44,3 +44,10 @@ type Sink interface {
 	Write(src *Chunk) error
 	Close() error
 }
+
+// Prompter is a sink that knows whether its next Write returns without waiting for
+// anything. The engine then may call Write on the goroutine that decides, which spares
+// waking another; it never calls Write from two goroutines at once.
+type Prompter interface {
+	Prompt() bool
+}

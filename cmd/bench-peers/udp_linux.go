@@ -322,7 +322,8 @@ func udpBlackrock(ctx context.Context, b *bench, from *peer, out io.Writer) erro
 	return s.Close()
 }
 
-// decisions is a sink that measures from the sender's clock.
+// decisions is a sink that measures from the sender's clock. It never waits, as those that
+// send by UDP or LSL.
 type decisions struct {
 	late []float64 // seconds
 	skip int
@@ -330,6 +331,7 @@ type decisions struct {
 
 func (*decisions) Open(context.Context, stream.Header) error { return nil }
 func (*decisions) Close() error                              { return nil }
+func (*decisions) Prompt() bool                              { return true }
 func (d *decisions) Write(c *stream.Chunk) error {
 	now := wallClock()
 	for _, t := range c.Stamps {

@@ -111,6 +111,9 @@ func (s *Sink) Write(src *stream.Chunk) error {
 	return nil
 }
 
+// Prompt implements [stream.Prompter].
+func (s *Sink) Prompt() bool { return true }
+
 // Close ends the stream.
 func (s *Sink) Close() error {
 	for _, o := range []*Outlet{s.outlet, s.markers} {

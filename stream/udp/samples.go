@@ -175,16 +175,14 @@ func (m *matrix) decode(dst *stream.Chunk, p []byte, columns int) {
 	dst.Extend(columns)
 	rows, size := dst.Rows(), m.typ.Size()
 	p = p[:rows*columns*size]
+	row, column := size, rows*size // bytes from one to the next
+	if m.byRow {
+		row, column = columns*size, size
+	}
 	for k := range dst.Tiles() {
 		lanes := min(stream.Lanes, rows-k*stream.Lanes)
 		tile := dst.Tile(k)[from:]
-		if m.byRow {
-			for l := range lanes {
-				m.row(tile, l, p[(k*stream.Lanes+l)*columns*size:][:columns*size])
-			}
-		} else {
-			m.columns(tile, lanes, p[k*stream.Lanes*size:], rows*size)
-		}
+		m.tile(tile, lanes, p[k*stream.Lanes*row:], row, column)
 		if m.scales != nil {
 			m.scale(tile, lanes, k*stream.Lanes)
 		}
@@ -194,69 +192,47 @@ func (m *matrix) decode(dst *stream.Chunk, p []byte, columns int) {
 	}
 }
 
-func (m *matrix) row(tile [][stream.Lanes]float64, l int, p []byte) {
-	if !m.big {
-		switch m.typ {
-		case F32:
-			for i := range tile {
-				tile[i][l] = float64(math.Float32frombits(le.Uint32(p[4*i:])))
-			}
-			return
-		case F64:
-			for i := range tile {
-				tile[i][l] = math.Float64frombits(le.Uint64(p[8*i:]))
-			}
-			return
-		case I16:
-			for i := range tile {
-				tile[i][l] = float64(int16(le.Uint16(p[2*i:])))
-			}
-			return
+// tile reads the numbers of up to eight rows. The layouts that are common are unrolled.
+func (m *matrix) tile(tile [][stream.Lanes]float64, lanes int, p []byte, row, column int) {
+	switch full := lanes == stream.Lanes && !m.big; {
+	case full && m.typ == F32:
+		for i := range tile {
+			v, o := &tile[i], i*column
+			v[0], v[1] = float32At(p, o), float32At(p, o+row)
+			v[2], v[3] = float32At(p, o+2*row), float32At(p, o+3*row)
+			v[4], v[5] = float32At(p, o+4*row), float32At(p, o+5*row)
+			v[6], v[7] = float32At(p, o+6*row), float32At(p, o+7*row)
 		}
+		return
+	case full && m.typ == I16 && row == 2:
+		for i := range tile {
+			v, q := &tile[i], p[i*column:][:2*stream.Lanes]
+			for l := range v {
+				v[l] = float64(int16(le.Uint16(q[2*l:])))
+			}
+		}
+		return
+	case full && m.typ == I16:
+		for i := range tile {
+			v, o := &tile[i], i*column
+			for l := range v {
+				v[l] = float64(int16(le.Uint16(p[o:])))
+				o += row
+			}
+		}
+		return
 	}
 	size := m.typ.Size()
 	for i := range tile {
-		tile[i][l] = m.typ.number(p[i*size:], m.big)
+		v, o := &tile[i], i*column
+		for l := range lanes {
+			v[l] = m.typ.number(p[o:o+size], m.big)
+			o += row
+		}
 	}
 }
 
-func (m *matrix) columns(tile [][stream.Lanes]float64, lanes int, p []byte, stride int) {
-	if !m.big {
-		switch m.typ {
-		case F32:
-			for i := range tile {
-				v, q := &tile[i], p[i*stride:][:4*lanes]
-				for l := range lanes {
-					v[l] = float64(math.Float32frombits(le.Uint32(q[4*l:])))
-				}
-			}
-			return
-		case F64:
-			for i := range tile {
-				v, q := &tile[i], p[i*stride:][:8*lanes]
-				for l := range lanes {
-					v[l] = math.Float64frombits(le.Uint64(q[8*l:]))
-				}
-			}
-			return
-		case I16:
-			for i := range tile {
-				v, q := &tile[i], p[i*stride:][:2*lanes]
-				for l := range lanes {
-					v[l] = float64(int16(le.Uint16(q[2*l:])))
-				}
-			}
-			return
-		}
-	}
-	size := m.typ.Size()
-	for i := range tile {
-		v, q := &tile[i], p[i*stride:][:size*lanes]
-		for l := range lanes {
-			v[l] = m.typ.number(q[l*size:], m.big)
-		}
-	}
-}
+func float32At(p []byte, o int) float64 { return float64(math.Float32frombits(le.Uint32(p[o:]))) }
 
 func (m *matrix) scale(tile [][stream.Lanes]float64, lanes, row int) {
 	var bit, offset [stream.Lanes]float64
@@ -280,6 +256,10 @@ func cleanse(dst *stream.Chunk, k, from, lanes int) {
 	tile := dst.Tile(k)
 	for i := from; i < len(tile); i++ {
 		v := &tile[i]
+		// NaN if one of them is not finite, else 0: lanes not used are 0.
+		if s := ((v[0] - v[0]) + (v[1] - v[1])) + ((v[2] - v[2]) + (v[3] - v[3])) + (((v[4] - v[4]) + (v[5] - v[5])) + ((v[6] - v[6]) + (v[7] - v[7]))); s == 0 {
+			continue
+		}
 		for l := range lanes {
 			if !finite(v[l]) {
 				v[l] = 0

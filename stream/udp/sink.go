@@ -28,11 +28,12 @@ type Sink struct {
 	Limit    float64      // datagrams per second; 0 = none
 	Clock    stream.Clock // nil = stream.Wall
 
-	conn   *net.UDPConn
-	timer  stream.Timer
-	due    stream.Time // of the next datagram, under the limit
-	buf    []byte
-	counts SinkCounts
+	conn    *net.UDPConn
+	timer   stream.Timer
+	due     stream.Time // of the next datagram, under the limit
+	longest int         // columns of a chunk, so at most as many datagrams
+	buf     []byte
+	counts  SinkCounts
 }
 
 // SinkCounts say what a sink has sent.
@@ -107,7 +108,7 @@ func (s *Sink) Open(ctx context.Context, in stream.Header) error {
 	if err != nil {
 		return err
 	}
-	s.conn, s.due = conn, s.Clock.Now()
+	s.conn, s.due, s.longest = conn, s.Clock.Now(), max(1, in.MaxLen)
 	if s.Limit > 0 {
 		s.timer = s.Clock.Timer(ctx)
 	}
@@ -138,6 +139,15 @@ func (s *Sink) Write(src *stream.Chunk) error {
 		}
 	}
 	return nil
+}
+
+// Prompt reports whether the limit lets the longest chunk pass at once. It implements
+// [stream.Prompter].
+func (s *Sink) Prompt() bool {
+	if !(s.Limit > 0) {
+		return true
+	}
+	return s.longest <= burst && s.Clock.Now()-s.due >= stream.Time(float64(s.longest)*1e9/s.Limit)
 }
 
 func (s *Sink) send(packet []byte) error {
