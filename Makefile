@@ -61,7 +61,7 @@ record-long: ## ten streams recorded in real time while one is decoded, against 
 	touch $@
 
 test-interop: .venv/interop ## against liblsl, pyxdf, BrainFlow, python-osc, FieldTrip's client, both directions (needs Python 3 with venv)
-	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./stream/udp ./recordings/...
+	NEUROSTREAM_INTEROP_PYTHON=$(CURDIR)/.venv/interop/bin/python $(GO) test -count=1 -run Interop ./stream/lsl ./stream/udp ./recordings/... ./bci
 
 # One pinned list; packages of a list resolve their own dependencies.
 .venv/peers: cmd/bench-peers/requirements.txt

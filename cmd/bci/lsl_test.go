@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"neurostream/bci"
 	"neurostream/recordings/xdf"
@@ -64,17 +63,17 @@ func TestDecisionsOverLSLAreThoseOfTheReplay(t *testing.T) {
 // is whole.
 func TestPlayAndRecord(t *testing.T) {
 	if testing.Short() {
-		t.Skip("records for three seconds")
+		t.Skip("records for six seconds")
 	}
 	onThisMachine(t)
 	s := newShell(t)
 	sent := make(chan int, 1)
 	go func() {
-		code, _, _ := s.run("play", "sample:S007R12?from=3&to=15", "--name", "amp", "--quiet")
+		code, _, _ := s.run("play", "sample:S007R12?from=3&to=15", "--name", "amp", "--quiet", "--wait", "30s", "--speed", "4")
 		sent <- code
 	}()
-	time.Sleep(300 * time.Millisecond)
-	code, out, errs := s.run("record", "a.xdf", "--predicate", "starts-with(name,'amp')", "--at-least", "2", "--wait", "2s", "--for", "3s", "--json")
+	// Whether the streams are there already or appear while it records, they are in the file.
+	code, out, errs := s.run("record", "a.xdf", "--predicate", "starts-with(name,'amp')", "--at-least", "0", "--wait", "100ms", "--for", "6s", "--json")
 	if code != 0 {
 		t.Fatalf("record: %s", errs)
 	}

@@ -41,7 +41,10 @@ are on one timeline: what began 1.3 s later starts 1.3 s later, divided by --spe
 
 Any other recording becomes one outlet for its signals and one for its annotations.
 
-Stamps keep the pace of the recording at every --speed, so that rates stay true.`,
+Stamps keep the pace of the recording at every --speed, so that rates stay true.
+
+Ctrl-C ends it: what is queued is sent and receivers see the streams end. The exit code
+is 130 before the end of the recording, and 0 with --loop, which has no other end.`,
 		Example: "  bci play s01.xdf --loop\n  bci play s01.xdf --stream EEG --stream Markers --wait 30s\n  bci play s01.edf\n  bci play sample:S007R12 --loop --speed 2\n" +
 			"  bci play s01.xdf --to 'lsl://EEG?source_id=my-amp'",
 		Args: exactly("a recording"),
@@ -115,7 +118,7 @@ func (p *playing) one(c *cobra.Command, from string) error {
 	}
 	report, err := r.runInput(c.Context(), bci.Passthrough(), nil, in)
 	if err != nil {
-		return quietEnd(err)
+		return p.ended(err)
 	}
 	if report.Dropped > 0 {
 		return errors.New("some outputs were too slow; see the events")
@@ -154,6 +157,7 @@ func (p *playing) all(c *cobra.Command, path string) error {
 		}
 	}
 	bar.done()
+	interrupted := p.ended(err)
 	if err = quietEnd(err); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -168,7 +172,16 @@ func (p *playing) all(c *cobra.Command, path string) error {
 	if dropped > 0 {
 		return fmt.Errorf("%d samples did not reach a receiver that was too slow", dropped)
 	}
-	return nil
+	return interrupted
+}
+
+// ended is the error of a run that ended with err: Ctrl-C is the way to end a loop, and
+// else an interruption.
+func (p *playing) ended(err error) error {
+	if p.loop {
+		return quietEnd(err)
+	}
+	return err
 }
 
 // announce lists what is played and what is not.

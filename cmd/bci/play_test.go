@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +209,78 @@ func TestPlayChoosesStreams(t *testing.T) {
 		code, _, errs := s.run(append([]string{"play"}, args...)...)
 		if code == 0 || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, want) {
 			t.Errorf("play %v: exit code %d, %q, not %q", args, code, errs, want)
+		}
+	}
+}
+
+// Ctrl-C in the middle: receivers see the end, the figures are told, and the exit code is
+// that of an interruption, unless only Ctrl-C can end it.
+func TestPlayInterrupted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot send itself Ctrl-C there")
+	}
+	onThisMachine(t)
+	s := newShell(t)
+	threeStreams(t, "three.xdf")
+	for _, loop := range []bool{false, true} {
+		args := []string{"play", "three.xdf", "--wait", "20s"}
+		want := 130
+		if loop {
+			args, want = append(args, "--loop"), 0
+		}
+		type end struct {
+			code int
+			errs string
+		}
+		ended := make(chan end, 1)
+		go func() {
+			code, _, errs := s.run(args...)
+			ended <- end{code, errs}
+		}()
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		found, err := lsl.Resolve(ctx, lsl.Match{Predicate: "starts-with(source_id,'play-')"}, lsl.ResolveOptions{Min: 3, Timeout: 10 * time.Second})
+		if err != nil || len(found) != 3 {
+			t.Fatal(found, err)
+		}
+		var inlets []*lsl.Inlet
+		for _, f := range found {
+			in, err := lsl.OpenInlet(ctx, f, lsl.InletOptions{Recover: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			inlets = append(inlets, in)
+		}
+		interrupted := false
+		for _, in := range inlets {
+			got := 0
+			for {
+				var b lsl.Batch
+				if err := in.Pull(ctx, &b, 0); err != nil {
+					if !errors.Is(err, lsl.ErrLost) {
+						t.Errorf("a receiver ends with: %v", err)
+					}
+					break
+				}
+				if got += b.Len(); got > 0 && !interrupted {
+					interrupted = true
+					self, err := os.FindProcess(os.Getpid())
+					if err == nil {
+						err = self.Signal(os.Interrupt)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if in.Info().Name == "Amp One" && (got == 0 || got >= 750 && !loop) {
+				t.Errorf("%d samples of 750 came before the end", got)
+			}
+		}
+		stop()
+		e := <-ended
+		if e.code != want || !strings.Contains(e.errs, "samples sent by 3 streams") || strings.Contains(e.errs, "bci: interrupted") != !loop {
+			t.Errorf("loop %v: exit code %d:\n%s", loop, e.code, e.errs)
 		}
 	}
 }
