@@ -23,6 +23,8 @@ type StageType struct {
 	Decides bool
 	// Regression stages are fitted on targets instead of classes.
 	Regression bool
+	// Either: it is fitted on targets where the pipeline names some, else on classes.
+	Either bool
 }
 
 // StageGroup is a part of the vocabulary: one table, in one file.

@@ -8,11 +8,14 @@ import (
 // spikingStages: spiking networks, confidence and stopping rules.
 var spikingStages = []StageType{
 	{
-		Name: "snn", Doc: "spiking network, trained by surrogate gradients: probabilities, or values of targets (learned)", Input: "features",
+		Name: "snn", Doc: "spiking network, trained by surrogate gradients: probabilities, or values of targets (learned)", Input: "features", Either: true,
 		Example: "snn: {sizes: [64], recurrent: true, epochs: 60, exit: confidence, refractory: 1, max: 4}",
 		Params: append([]Param{
 			{Name: "sizes", Kind: Numbers, Default: []float64{64}, Min: 1, Max: 4096, Doc: "neurons of each hidden layer"},
 			{Name: "recurrent", Kind: Truth, Default: false, Doc: "hidden layers feed back on themselves"},
+			{Name: "neuron", Kind: Text, Default: decoders.NeuronLIF, Choices: decoders.Neurons, Doc: "bptt: delayed reset and a learned decay each; same-step reset and one learned decay a layer; a threshold that rises with activity; synaptic and membrane state"},
+			{Name: "rho", Kind: Number, Default: 0.95, Min: 0.001, Max: 0.9999, Doc: "adaptive: memory per step of a neuron's own activity"},
+			{Name: "gain", Kind: Number, Default: 0.5, Min: 1e-9, Max: 1000, Doc: "adaptive: how far full activity lifts the threshold, in thresholds"},
 			{Name: "method", Kind: Text, Default: decoders.TrainBPTT, Choices: []string{decoders.TrainBPTT, decoders.TrainQCFS}, Doc: "of training: surrogate gradients through time, or an analogue network, row by row, that is converted to spikes"},
 			{Name: "levels", Kind: Integer, Default: 8.0, Min: 1, Max: 64, Doc: "qcfs: steps of the analogue network's activation"},
 			{Name: "encoder", Kind: Text, Default: decoders.EncodeDirect, Choices: []string{decoders.EncodeDirect, decoders.EncodeDelta, decoders.EncodeStep, decoders.EncodeThreshold}, Doc: "how rows become currents or spikes"},
@@ -25,7 +28,7 @@ var spikingStages = []StageType{
 			{Name: "read-beta", Kind: Number, Default: 0.9, Min: 0.001, Max: 0.9999, Doc: "first decay per step of the read-out"},
 			{Name: "loss", Kind: Text, Default: decoders.LossSteps, Choices: []string{decoders.LossSteps, decoders.LossEach, decoders.LossMean}, Doc: "of classes: the running mean at every step, every step by itself, or the mean over the trial"},
 			{Name: "epochs", Kind: Integer, Default: 60.0, Min: 1, Max: 100000, Doc: "at most"},
-			{Name: "batch", Kind: Integer, Default: 16.0, Min: 1, Max: 10000, Doc: "trials per step of the optimiser"},
+			{Name: "batch", Kind: Integer, Default: 16.0, Min: 1, Max: 10000, Doc: "trials per step of the optimiser; qcfs: windows"},
 			{Name: "rate", Kind: Number, Default: 5e-3, Min: 1e-9, Max: 0.99, Doc: "learning rate at the start; falls like a cosine"},
 			{Name: "decay", Kind: Number, Default: 1e-4, Min: 1e-12, Max: 1, Doc: "weight decay"},
 			{Name: "dropout", Kind: Number, Default: 0.0, Max: 0.9, Doc: "share of hidden neurons silenced per trial while training"},
@@ -40,7 +43,7 @@ var spikingStages = []StageType{
 		New: func(s *Settings) stream.Stage {
 			k := &decoders.SNN{
 				Training: decoders.Training{
-					Method: s.Text("method"), Levels: s.Int("levels"), Recurrent: s.Bool("recurrent"), Surrogate: s.Text("surrogate"), Slope: s.Float("slope"), Attached: s.Bool("attached"),
+					Method: s.Text("method"), Levels: s.Int("levels"), Neuron: s.Text("neuron"), Rho: s.Float("rho"), Gain: s.Float("gain"), Recurrent: s.Bool("recurrent"), Surrogate: s.Text("surrogate"), Slope: s.Float("slope"), Attached: s.Bool("attached"),
 					Beta: s.Float("beta"), ReadBeta: s.Float("read-beta"), Loss: s.Text("loss"), Epochs: s.Int("epochs"), Batch: s.Int("batch"),
 					Rate: s.Float("rate"), Decay: s.Float("decay"), Dropout: s.Float("dropout"), Patience: s.Int("patience"), Seed: uint64(s.Int("seed")),
 				},
@@ -57,7 +60,7 @@ var spikingStages = []StageType{
 		},
 	},
 	{
-		Name: "reservoir", Doc: "random liquid of spiking neurons shaped by an astrocyte, and a linear read-out: probabilities, or values of targets (learned)", Input: "features",
+		Name: "reservoir", Doc: "random liquid of spiking neurons shaped by an astrocyte, and a linear read-out: probabilities, or values of targets (learned)", Input: "features", Either: true,
 		Example: "reservoir: {neurons: 100, steps: 5, memory: 1}",
 		Params: []Param{
 			{Name: "neurons", Kind: Integer, Default: 200.0, Min: 8, Max: 2000, Doc: "of the liquid"},

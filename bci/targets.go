@@ -49,7 +49,7 @@ func (p *Pipeline) checkTargets() error {
 	}
 	learns := -1
 	for i := range p.Steps {
-		if p.Steps[i].Type.Regression {
+		if t := p.Steps[i].Type; t.Regression || t.Either && len(p.Targets) > 0 {
 			learns = i
 		}
 	}
@@ -58,7 +58,7 @@ func (p *Pipeline) checkTargets() error {
 	case learns >= 0 && len(p.Targets) == 0:
 		return fail(p.Steps[learns].Line, "%s learns target values: name the channels that hold them, as in targets: [vx, vy]", p.Steps[learns].Type.Name)
 	case learns < 0 && len(p.Targets) > 0:
-		return fail(0, "targets are given, but no stage learns target values (kalman, ekf, ukf, dkf do)")
+		return fail(0, "targets are given, but no stage learns target values (kalman, ekf, ukf, dkf, snn and reservoir do)")
 	case len(p.Targets) == 0 && len(p.Aside) > 0:
 		return fail(0, "aside is given, but no targets; name the channels to learn, as in targets: [vx, vy]")
 	case len(p.Targets) > 0 && p.Train.Every != 1:

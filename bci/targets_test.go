@@ -56,6 +56,34 @@ func runKinematics(t testing.TB, p *Pipeline, m *Model, rec recordings.Recording
 	return judge.Kinematics(), e.Status()
 }
 
+// Stages that learn classes or targets learn targets where the file names some, and the
+// decisions do not depend on how the stream is cut.
+func TestNetworksLearnTargets(t *testing.T) {
+	for _, stage := range []string{"snn: {sizes: [24], recurrent: true, beta: 0.7, read-beta: 0.5, epochs: 12}", "reservoir: {neurons: 80, steps: 5, memory: 0.1}", "snn: {method: qcfs, sizes: [24], epochs: 12}"} {
+		p := cursorPipeline(t, strings.Replace(cursorText, "kalman: {health: true}", stage, 1))
+		m := trainOn(t, p, reachRecording(t, 1, 120))
+		if len(m.Targets) != 2 || m.Targets[0].Label != "vx" {
+			t.Errorf("%s: targets %v", stage, m.Targets)
+		}
+		test := reachRecording(t, 2, 60)
+		k, s := runKinematics(t, p, m, test, 7)
+		truth, err := p.ReadTargets(t.Context(), test)
+		if err != nil {
+			t.Fatal(err)
+		}
+		score, err := replay.ScoreKinematics(k, truth.At, replay.KinematicOptions{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !(score.Outputs[0].RLow95 > score.Outputs[0].RChance) || !(score.Outputs[1].RLow95 > score.Outputs[1].RChance) {
+			t.Errorf("%s: decoded no better than chance: %+v", stage, score)
+		}
+		if _, again := runKinematics(t, p, m, test, 64); again.Digest != s.Digest {
+			t.Errorf("%s: the digest depends on the cut", stage)
+		}
+	}
+}
+
 // without returns the recording without the channels named.
 func without(r *recordings.Memory, names ...string) *recordings.Memory {
 	out := &recordings.Memory{Stream: r.Stream.Clone(), Data: new(stream.Chunk)}

@@ -37,7 +37,7 @@ type LayerFile struct {
 
 	Weights   [][]float64 `json:"weights,omitempty"`   // out × in: linear, two-state-lif, dcls
 	Bias      []float64   `json:"bias,omitempty"`      // out: linear
-	Recurrent [][]float64 `json:"recurrent,omitempty"` // size × size: lif (delayed), two-state-lif
+	Recurrent [][]float64 `json:"recurrent,omitempty"` // size × size: lif, adaptive-lif, two-state-lif
 
 	Order      string    `json:"order,omitempty"`       // lif: "delayed" or "same-step"
 	Reset      string    `json:"reset,omitempty"`       // lif: "subtract", "zero", "none"; same-step: "soft" or "hard"
@@ -338,13 +338,15 @@ func (l *lif) chargeFireReset(out, in []float64) {
 }
 
 // adaptive raises its threshold with its own activity: a = ρ a + (1-ρ) S_{t-1},
-// V = β V (1-S_{t-1}) + I, S = [V > θ + g a] (Bellec et al. 2018).
+// V = β V (1-S_{t-1}) + I (+ R S_{t-1}), S = [V > θ + g a] (Bellec et al. 2018).
 type adaptive struct {
 	n       int
 	f       LayerFile
 	beta    []float64
 	theta   float64
+	rec     *synapses
 	v, a, s []float64
+	cur     []float64
 	limit   []float64 // of the last step
 }
 
@@ -361,6 +363,10 @@ func newAdaptive(f *LayerFile) (*adaptive, error) {
 	if !unit(f.Rho) {
 		return nil, fmt.Errorf("adaptive-lif layer: rho %v; it lies between 0 and 1", f.Rho)
 	}
+	if l.rec, err = square(f.Recurrent, n); err != nil {
+		return nil, fmt.Errorf("adaptive-lif layer: %w", err)
+	}
+	l.cur = make([]float64, n)
 	l.theta, err = threshold(f)
 	return l, err
 }
@@ -371,6 +377,11 @@ func (l *adaptive) file() LayerFile    { return l.f }
 func (l *adaptive) reset()             { clear(l.v); clear(l.a); clear(l.s) }
 
 func (l *adaptive) step(out, in []float64) {
+	if l.rec != nil {
+		copy(l.cur, in[:l.n])
+		l.rec.apply(l.cur, l.s, false)
+		in = l.cur
+	}
 	rho, rest := l.f.Rho, 1-l.f.Rho
 	for i := range l.v {
 		l.a[i] = float64(rho*l.a[i]) + float64(rest*l.s[i])

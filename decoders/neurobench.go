@@ -80,6 +80,10 @@ func (c *Operations) layer(l layer, in []float64) {
 		if l.rec != nil {
 			c.synapses(l.rec, l.s)
 		}
+	case *adaptive:
+		if l.rec != nil {
+			c.synapses(l.rec, l.s)
+		}
 	case *twoState:
 		c.synapses(l.w, l.x) // what it reads now arrived one step earlier
 		if l.rec != nil {

@@ -48,7 +48,7 @@ type quantised struct {
 	levels float64
 	round  func(u float64) float64 // of y · levels
 	a, h   [][]float64             // inputs of every layer, and its sums
-	mask   [][]float64             // dropout, this sequence
+	mask   [][]float64             // dropout, this row
 	back   [][]float64
 }
 
@@ -175,7 +175,7 @@ func (n *quantised) loss(q *sequence, classes int, learn bool) float64 {
 	return sum
 }
 
-// drop draws which hidden units are silent for a sequence; a nil r wakes all.
+// drop draws which hidden units are silent for a row; a nil r wakes all.
 func (n *quantised) drop(r *rand.Rand, share float64) {
 	for _, m := range n.mask[:len(n.mask)-1] {
 		for j := range m {
@@ -235,7 +235,13 @@ func trainQCFS(ctx context.Context, s Training, seqs []sequence, inputs, classes
 		}
 		n.la[l][0] = math.Ln2
 	}
-	held, used := split(seqs, classes, r)
+	held, whole := split(seqs, classes, r)
+	var used []sequence // row by row: they have nothing to do with each other
+	for _, q := range whole {
+		for t := range q.x {
+			used = append(used, sequence{x: q.x[t : t+1], class: q.class, z: q.z[t : t+1]})
+		}
+	}
 	best, bestAt := math.Inf(1), 0
 	kept := append([]float64(nil), n.p...)
 	opt := newAdam(len(n.p))

@@ -21,14 +21,7 @@ func (s *spikingRegression) restore(r *stream.StateReader)  { s.net.restore(r) }
 // fitSpikingRegression trains on stretches of 100 rows of one group with targets of
 // unit variance.
 func fitSpikingRegression(ctx context.Context, k *DKF, x, z [][]float64, group []int, progress func(done, total int)) (regression, error) {
-	power := 0.0
-	for _, n := range norms(z) {
-		power += n * n
-	}
-	scale := math.Sqrt(power / float64(len(z)*len(z[0])))
-	if scale == 0 {
-		scale = 1
-	}
+	scale := targetScale(z)
 	var seqs []sequence
 	for t := range x {
 		if t == 0 || group != nil && group[t] != group[t-1] || len(seqs[len(seqs)-1].x) == 100 {
@@ -49,13 +42,7 @@ func fitSpikingRegression(ctx context.Context, k *DKF, x, z [][]float64, group [
 	if err != nil {
 		return nil, err
 	}
-	out := &f.Layers[len(f.Layers)-2] // the read-out carries the units
-	for o := range out.Weights {
-		for i := range out.Weights[o] {
-			out.Weights[o][i] *= scale
-		}
-		out.Bias[o] *= scale
-	}
+	f.scaleOutput(scale)
 	net, err := f.Build()
 	if err != nil {
 		return nil, err
@@ -69,4 +56,34 @@ func loadSpikingRegression(raw json.RawMessage) (regression, error) {
 		return nil, err
 	}
 	return &spikingRegression{net}, nil
+}
+
+// targetScale is the root mean square of target values, 1 where all are zero: networks
+// learn targets of unit power.
+func targetScale(z [][]float64) float64 {
+	power := 0.0
+	for _, n := range norms(z) {
+		power += float64(n * n)
+	}
+	if power == 0 {
+		return 1
+	}
+	return math.Sqrt(power / float64(len(z)*len(z[0])))
+}
+
+// scaleOutput gives the last linear layer the units of the targets.
+func (f *NetworkFile) scaleOutput(scale float64) {
+	for k := len(f.Layers) - 1; k >= 0; k-- {
+		out := &f.Layers[k]
+		if out.Type != "linear" {
+			continue
+		}
+		for o := range out.Weights {
+			for i := range out.Weights[o] {
+				out.Weights[o][i] *= scale
+			}
+			out.Bias[o] *= scale
+		}
+		return
+	}
 }

@@ -17,8 +17,8 @@ import (
 // softmax of the read-out; trained on target values it puts out kinematics. With
 // Logits the rows are the read-out itself, for a stopper that accumulates.
 //
-// A training sequence is a run of rows of the same group, in order of time; rows
-// without groups are one sequence per 50 rows. A column with an unusable row is taken
+// A training sequence is a run of rows of the same group, in order of time, of target
+// values at most 100 rows; rows without groups are one sequence per 50 rows. A column with an unusable row is taken
 // as all zeros (the training mean), and its outputs are marked.
 //
 // With Cue, markers of these labels clear the state, as a trial's beginning did in
@@ -250,11 +250,26 @@ func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int
 			}
 		}
 		x, z := c.apply(&labelled, limit)
+		scale := 1.0
+		if classes == 0 {
+			scale = targetScale(z)
+			for t := range z {
+				for i := range z[t] {
+					z[t][i] /= scale
+				}
+			}
+		}
 		var seqs []sequence
 		if seqs, err = sequences(x, z, rows.Y, rows.Group, classes, shown, enc); err != nil {
 			return err
 		}
-		f, err = method(ctx, k.Training, seqs, len(x[0]), classes, len(c.Output), progress)
+		set := k.Training
+		if rows.Header.Rate > 0 {
+			set.Dt = 1 / (rows.Header.Rate * float64(shown))
+		}
+		if f, err = method(ctx, set, seqs, len(x[0]), classes, len(c.Output), progress); err == nil && scale != 1 {
+			f.scaleOutput(scale)
+		}
 	}
 	if err != nil {
 		return err
@@ -291,7 +306,7 @@ func sequences(x, z [][]float64, y, group []int, classes, steps int, enc *encode
 		} else if !first {
 			first = t%50 == 0
 		}
-		if classes > 0 && !first && y[t] != y[t-1] {
+		if !first && (classes > 0 && y[t] != y[t-1] || classes == 0 && len(out[len(out)-1].x) >= 100*steps) {
 			first = true
 		}
 		if first {

@@ -241,12 +241,24 @@ func TestBPTTGolden(t *testing.T) {
 }
 
 // With a smooth spike the gradient of every parameter, recurrent weights, decays and
-// two layers included, equals differences, for all losses.
+// two layers included, equals differences, for all losses and neurons.
 func TestBPTTDifferences(t *testing.T) {
+	for _, kind := range Neurons {
+		t.Run(kind, func(t *testing.T) { differences(t, kind) })
+	}
+}
+
+func differences(t *testing.T, kind string) {
 	r := rand.New(rand.NewPCG(4, 4))
 	s := func(u float64) float64 { return 1 / (1 + math.Exp(-3*u)) }
 	for _, loss := range []string{LossMean, LossSteps, LossEach, "regression"} {
-		n := newSpikingNet(3, []int{4, 5}, 2, true)
+		n := newSpikingNetOf(kind, 3, []int{4, 5}, 2, true)
+		for _, l := range n.layers {
+			l.rho, l.gain = 0.7, 0.8
+			for j := range l.mask { // as under dropout
+				l.mask[j] = []float64{1, 1.25, 0}[j%3]
+			}
+		}
 		n.spike, n.attached = s, true
 		n.deriv = func(u float64) float64 { return 3 * s(u) * (1 - s(u)) }
 		for i := range n.p {
@@ -524,6 +536,11 @@ func trials(seed uint64, count, classes, rows int) *Rows {
 	return out
 }
 
+func with(s Training, neuron string) Training {
+	s.Neuron = neuron
+	return s
+}
+
 func TestSNNContract(t *testing.T) {
 	rows := trials(1, 30, 3, 6)
 	small := Training{Sizes: []int{12}, Epochs: 4, Seed: 1}
@@ -532,6 +549,7 @@ func TestSNNContract(t *testing.T) {
 	for name, k := range map[string]SNN{
 		"direct": {Training: small}, "delta": {Training: small, Encoder: EncodeDelta}, "step-forward": {Training: recurrent, Encoder: EncodeStep, Logits: true},
 		"exit": {Training: small, Exit: &Stop{Refractory: 0.5, Max: 1}}, "exit at cues": {Training: recurrent, Cue: []string{"go"}, Exit: &Stop{Rule: StopMargin, Tau: 1}},
+		"plif": {Training: with(recurrent, NeuronPLIF)}, "adaptive": {Training: with(recurrent, NeuronAdaptive)}, "two-state": {Training: with(recurrent, NeuronTwoState)},
 		"threshold, two steps": {Training: small, Encoder: EncodeThreshold, Steps: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -636,6 +654,76 @@ func TestSNNLearns(t *testing.T) {
 	}
 }
 
+// Every kind of neuron learns, and runs as it was trained: the network that is written
+// gives what the one in training gave, spike by spike.
+func TestTrainedNeurons(t *testing.T) {
+	rows, test := trials(2, 90, 3, 6), trials(3, 60, 3, 6)
+	for _, kind := range Neurons {
+		for _, recurrent := range []bool{false, true} {
+			n := newSpikingNetOf(kind, 6, []int{10, 8}, 3, recurrent)
+			n.dt = 0.05
+			set, err := Training{Neuron: kind}.withDefaults()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range n.layers {
+				l.rho, l.gain = set.Rho, set.Gain
+			}
+			n.deriv, _ = surrogate("", 0)
+			n.initialise(rand.New(rand.NewPCG(9, 9)), set)
+			for i := range n.layers[1].w { // so that it spikes, untrained
+				n.layers[1].w[i] *= 4
+			}
+			x := make([][]float64, 60)
+			r := rand.New(rand.NewPCG(7, 7))
+			for i := range x {
+				x[i] = make([]float64, 6)
+				for j := range x[i] {
+					x[i][j] = r.NormFloat64()
+				}
+			}
+			n.forward(x)
+			net, err := n.network().Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, spikes := make([]float64, 3), 0.0
+			for i := range x {
+				net.Step(y, x[i])
+				nearby(t, kind+" read-out", y, n.out.u[i+1], 1e-9, 1e-9)
+				for _, s := range n.layers[1].s[i+1] {
+					spikes += s
+				}
+			}
+			if spikes == 0 {
+				t.Errorf("%s: the second layer never spikes: nothing was compared", kind)
+			}
+		}
+		k := learn(t, &SNN{Training: Training{Neuron: kind, Recurrent: true, Sizes: []int{24}, Epochs: 25, Seed: 1, Dropout: 0.2}}, rows)
+		out, err := k.Open(test.Header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, dst := stream.NewChunk(&test.Header), stream.NewChunk(&out)
+		right, sum := 0, make([]float64, 3)
+		for i, x := range test.X {
+			if i%20 == 0 { // as in training
+				k.Reset()
+				clear(sum)
+			}
+			for j, p := range step(k, src, dst, x) {
+				sum[j] += math.Log(p)
+			}
+			if i%20 == 19 && argmax(sum) == test.Y[i] {
+				right++
+			}
+		}
+		if right < 50 { // chance is 20
+			t.Errorf("%s: %d of 60 trials right", kind, right)
+		}
+	}
+}
+
 func TestSNNRefusals(t *testing.T) {
 	ok := func() *Rows { return trials(1, 12, 2, 3) }
 	for name, c := range map[string]struct {
@@ -656,6 +744,9 @@ func TestSNNRefusals(t *testing.T) {
 		"size":        {SNN{Training: Training{Sizes: []int{0}}}, nil, "1 to 4096"},
 		"surrogate":   {SNN{Training: Training{Surrogate: "x"}}, nil, "choose"},
 		"loss":        {SNN{Training: Training{Loss: "x"}}, nil, "choose"},
+		"neuron":      {SNN{Training: Training{Neuron: "x"}}, nil, "choose"},
+		"rho":         {SNN{Training: Training{Neuron: NeuronAdaptive, Rho: 2}}, nil, "below 1"},
+		"qcfs neuron": {SNN{Training: Training{Method: TrainQCFS, Neuron: NeuronPLIF}}, nil, "of its own"},
 		"diverges":    {SNN{Training: Training{Rate: 0.99, Slope: 1e300, Epochs: 1, Beta: 2}}, nil, "between 0 and 1"},
 	} {
 		r := ok()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Losses of a spiking classifier.
@@ -21,12 +22,18 @@ const (
 	TrainQCFS = "qcfs" // an analogue network with quantised activations, converted (Bu et al., ICLR 2022)
 )
 
+// Neurons lists the kinds of [Training].
+var Neurons = []string{NeuronLIF, NeuronPLIF, NeuronAdaptive, NeuronTwoState}
+
 // Training holds the settings of surrogate-gradient training (Neftci et al. 2019;
 // Adam, Kingma & Ba 2015).
 type Training struct {
 	Method    string  // "bptt" (default): surrogate gradients through time; "qcfs": an analogue network, converted
 	Levels    int     // qcfs: steps of the activation, 1 to 64; 0 = 8
 	Sizes     []int   // hidden neurons per layer; nil = one layer of 64
+	Neuron    string  // of bptt: "lif" (default), "plif", "adaptive" or "two-state"
+	Rho, Gain float64 // adaptive: memory per step of a neuron's own activity, and how far it lifts the threshold; 0 = 0.95 and 0.5
+	Dt        float64 // two-state: seconds per step, for the time constants in the file; 0 = 1
 	Recurrent bool    // hidden layers feed back on themselves
 	Surrogate string  // "fast-sigmoid" (default) or "atan"
 	Slope     float64 // of the surrogate; 0 = 10 for fast-sigmoid, 2 for atan
@@ -35,7 +42,7 @@ type Training struct {
 	ReadBeta  float64 // initial decay of the read-out; 0 = 0.9
 	Loss      string  // classification: "steps" (default), "each" or "mean"
 	Epochs    int     // at most; 0 = 60
-	Batch     int     // sequences per step; 0 = 16
+	Batch     int     // sequences per step, qcfs: rows; 0 = 16
 	Rate      float64 // learning rate, cosine-annealed; 0 = 5e-3
 	Decay     float64 // weight decay; 0 = 1e-4
 	Dropout   float64 // share of hidden neurons silenced per sequence, 0 to 0.9
@@ -70,6 +77,12 @@ func (s Training) withDefaults() (Training, error) {
 		}
 	}
 	def(&s.Beta, 0.9)
+	def(&s.Rho, 0.95)
+	def(&s.Gain, 0.5)
+	def(&s.Dt, 1)
+	if s.Neuron == "" {
+		s.Neuron = NeuronLIF
+	}
 	def(&s.ReadBeta, 0.9)
 	def(&s.Rate, 5e-3)
 	def(&s.Decay, 1e-4)
@@ -86,6 +99,12 @@ func (s Training) withDefaults() (Training, error) {
 	switch {
 	case s.Method != TrainBPTT && s.Method != TrainQCFS:
 		return s, fmt.Errorf("spiking network: method %q; choose %s or %s", s.Method, TrainBPTT, TrainQCFS)
+	case !slices.Contains(Neurons, s.Neuron):
+		return s, fmt.Errorf("spiking network: neuron %q; choose one of %v", s.Neuron, Neurons)
+	case !(s.Rho >= 0 && s.Rho < 1) || !(s.Gain >= 0) || !(s.Dt > 0) || math.IsInf(s.Gain+s.Dt, 0):
+		return s, fmt.Errorf("spiking network: rho %v, gain %v, %v s per step; give a rho below 1, a gain of at least 0, a positive step", s.Rho, s.Gain, s.Dt)
+	case s.Method == TrainQCFS && s.Neuron != NeuronLIF:
+		return s, fmt.Errorf("spiking network: a converted network (qcfs) has a neuron of its own; leave neuron %q away", s.Neuron)
 	case s.Method == TrainQCFS && s.Recurrent:
 		return s, errors.New("spiking network: an analogue network that is converted (qcfs) has no recurrent connections")
 	case s.Levels < 1 || s.Levels > 64:
@@ -112,8 +131,11 @@ func train(ctx context.Context, s Training, seqs []sequence, inputs, classes, ou
 	if len(seqs) < 5 {
 		return nil, fmt.Errorf("spiking network: %d training sequences; at least 5 are needed, one in five is held out", len(seqs))
 	}
-	n := newSpikingNet(inputs, s.Sizes, outputs, s.Recurrent)
-	n.attached = s.Attached
+	n := newSpikingNetOf(s.Neuron, inputs, s.Sizes, outputs, s.Recurrent)
+	n.attached, n.dt = s.Attached, s.Dt
+	for _, l := range n.layers {
+		l.rho, l.gain = s.Rho, s.Gain
+	}
 	if n.deriv, err = surrogate(s.Surrogate, s.Slope); err != nil {
 		return nil, err
 	}
@@ -212,17 +234,15 @@ func sized(d [][]float64, steps, n int) [][]float64 {
 func (n *spikingNet) initialise(r *rand.Rand, s Training) {
 	logit := func(b float64) float64 { return math.Log(b / (1 - b)) }
 	for _, l := range n.layers {
-		// membrane variance of white input of unit power is σ_w² in/(1-β²)
-		sd := math.Sqrt((1 - s.Beta*s.Beta) / float64(l.in))
+		// membrane variance of white input of unit power is σ_w² in/(1-β²), for lif
+		sd := math.Sqrt(1 / (whitePower(l.kind, s.Beta) * float64(l.in)))
 		for i := range l.w {
 			l.w[i] = sd * r.NormFloat64()
 		}
 		for i := range l.r {
-			l.r[i] = 0.3 * math.Sqrt((1-s.Beta*s.Beta)/float64(l.n)) * r.NormFloat64()
+			l.r[i] = 0.3 * math.Sqrt(1/(whitePower(l.kind, s.Beta)*float64(l.n))) * r.NormFloat64()
 		}
-		for i := range l.raw {
-			l.raw[i] = logit(s.Beta) + 0.5*r.NormFloat64()
-		}
+		l.constants(s.Beta, r.NormFloat64)
 	}
 	sd := math.Sqrt(1 / float64(n.out.in))
 	for i := range n.out.w {

@@ -37,15 +37,28 @@ func surrogate(kind string, slope float64) (func(u float64) float64, error) {
 	return nil, fmt.Errorf("surrogate %q: choose %s or %s", kind, SurrogateFastSigmoid, SurrogateATan)
 }
 
-// hidden is a trainable layer: I = W x + b (+ R S_{t-1}); U = β U + I - θ S_{t-1};
-// S = [U > θ], with one learned β per neuron, β = 1/(1+exp(-raw)).
+// Neurons that can be trained; lif.go holds their equations.
+const (
+	NeuronLIF      = "lif"       // delayed reset by subtraction, a learned decay per neuron (the default)
+	NeuronPLIF     = "plif"      // same-step hard reset, input divided by τ, one learned τ per layer (Fang et al. 2021)
+	NeuronAdaptive = "adaptive"  // the threshold rises with the neuron's own activity (Bellec et al. 2018)
+	NeuronTwoState = "two-state" // synaptic and membrane state with learned time constants per neuron
+)
+
+// hidden is a trainable layer; that of lif neurons: I = W x + b (+ R S_{t-1});
+// U = β U + I - θ S_{t-1}; S = [U > θ], with one learned β per neuron,
+// β = 1/(1+exp(-raw)). The others stand in surrogate_neurons.go.
 type hidden struct {
+	kind                string
 	in, n               int
-	w, b, r, raw        []float64 // views into the parameters; r may be empty
-	gw, gb, gr, graw    []float64 // and into the gradient
-	beta                []float64
-	u, s                [][]float64 // tape: step × n, with a zero step in front
-	mask                []float64   // dropout of spikes, this sequence
+	w, b, r, raw        []float64    // views into the parameters; r may be empty
+	gw, gb, gr, graw    []float64    // and into the gradient
+	beta                []float64    // of raw: decays, or 1/τ
+	rho, gain           float64      // adaptive
+	u, s                [][]float64  // tape: step × n, with a zero step in front
+	aux                 [][]float64  // tape of a (adaptive) or of the synaptic state
+	carry               [3][]float64 // gradients that go back in time, by kind
+	mask                []float64    // dropout of spikes, this sequence
 	gu, gs, back, gnext []float64
 }
 
@@ -56,6 +69,7 @@ type spikingNet struct {
 	out      *hidden
 	p, g     []float64
 	theta    float64
+	dt       float64 // s per step, for time constants in seconds
 	deriv    func(u float64) float64
 	attached bool // the reset carries gradient
 	spike    func(u float64) float64
@@ -64,15 +78,37 @@ type spikingNet struct {
 	go1, gO  []float64
 }
 
-// newSpikingNet lays out the parameters of in → sizes… → out, with recurrent
-// connections in every hidden layer when asked.
+// newSpikingNet lays out the parameters of in → sizes… → out of lif neurons, with
+// recurrent connections in every hidden layer when asked.
 func newSpikingNet(in int, sizes []int, out int, recurrent bool) *spikingNet {
-	n := &spikingNet{theta: 1}
+	return newSpikingNetOf(NeuronLIF, in, sizes, out, recurrent)
+}
+
+// newSpikingNetOf is newSpikingNet with another kind of hidden neurons.
+func newSpikingNetOf(kind string, in int, sizes []int, out int, recurrent bool) *spikingNet {
+	n := &spikingNet{theta: 1, dt: 1}
 	total := 0
 	dims := append(append([]int{in}, sizes...), out)
+	constants := func(i int) int { // learned time constants of a layer
+		switch {
+		case i == len(dims)-1:
+			return out
+		case kind == NeuronPLIF:
+			return 1
+		case kind == NeuronTwoState:
+			return 2 * dims[i]
+		}
+		return dims[i]
+	}
+	biases := func(i int) int { // two-state neurons have none
+		if kind == NeuronTwoState && i < len(dims)-1 {
+			return 0
+		}
+		return dims[i]
+	}
 	for i := 1; i < len(dims); i++ {
 		h := dims[i]
-		total += h*dims[i-1] + 2*h
+		total += h*dims[i-1] + biases(i) + constants(i)
 		if recurrent && i < len(dims)-1 {
 			total += h * h
 		}
@@ -84,14 +120,20 @@ func newSpikingNet(in int, sizes []int, out int, recurrent bool) *spikingNet {
 		return n.p[at-k : at : at], n.g[at-k : at : at]
 	}
 	for i := 1; i < len(dims); i++ {
-		l := &hidden{in: dims[i-1], n: dims[i]}
+		l := &hidden{kind: kind, in: dims[i-1], n: dims[i]}
+		if i == len(dims)-1 {
+			l.kind = "leaky"
+		}
 		l.w, l.gw = view(l.n * l.in)
-		l.b, l.gb = view(l.n)
-		l.raw, l.graw = view(l.n)
+		l.b, l.gb = view(biases(i))
+		l.raw, l.graw = view(constants(i))
 		if recurrent && i < len(dims)-1 {
 			l.r, l.gr = view(l.n * l.n)
 		}
-		l.beta, l.mask = make([]float64, l.n), make([]float64, l.n)
+		l.beta, l.mask = make([]float64, len(l.raw)), make([]float64, l.n)
+		for k := range l.carry {
+			l.carry[k] = make([]float64, l.n)
+		}
 		l.gu, l.gs, l.back, l.gnext = make([]float64, l.n), make([]float64, l.n), make([]float64, l.in), make([]float64, l.n)
 		for j := range l.mask {
 			l.mask[j] = 1
@@ -114,7 +156,7 @@ func newSpikingNet(in int, sizes []int, out int, recurrent bool) *spikingNet {
 
 func (l *hidden) tape(steps int) {
 	for len(l.u) < steps+1 {
-		l.u, l.s = append(l.u, make([]float64, l.n)), append(l.s, make([]float64, l.n))
+		l.u, l.s, l.aux = append(l.u, make([]float64, l.n)), append(l.s, make([]float64, l.n)), append(l.aux, make([]float64, l.n))
 	}
 	for j, v := range l.raw {
 		l.beta[j] = 1 / (1 + math.Exp(-v))
@@ -123,7 +165,10 @@ func (l *hidden) tape(steps int) {
 
 // current returns W x + b (+ R s) of neuron j.
 func (l *hidden) current(j int, x, s []float64) float64 {
-	c, row := l.b[j], l.w[j*l.in:(j+1)*l.in]
+	c, row := 0.0, l.w[j*l.in:(j+1)*l.in]
+	if len(l.b) > 0 {
+		c = l.b[j]
+	}
 	for i, v := range x {
 		if v != 0 {
 			c += float64(row[i] * v)
@@ -150,7 +195,12 @@ func (n *spikingNet) forward(x [][]float64) {
 	n.out.tape(len(x))
 	for t := range x {
 		in := x[t]
-		for _, l := range n.layers {
+		for i, l := range n.layers {
+			if l.kind != NeuronLIF {
+				n.forwardOther(i, t)
+				in = l.s[t+1]
+				continue
+			}
 			for j := range l.n {
 				u := float64(l.beta[j]*l.u[t][j]) + l.current(j, in, l.s[t]) - float64(n.theta*n.spikeAt(l, t, j))
 				l.u[t+1][j] = u
@@ -180,6 +230,9 @@ func (n *spikingNet) backward(dO [][]float64) {
 	clear(n.gO)
 	for _, l := range n.layers {
 		clear(l.gnext)
+		for k := range l.carry {
+			clear(l.carry[k])
+		}
 	}
 	for t := n.steps - 1; t >= 0; t-- {
 		in := n.x[t]
@@ -198,6 +251,11 @@ func (n *spikingNet) backward(dO [][]float64) {
 		for i := len(n.layers) - 1; i >= 0; i-- {
 			l := n.layers[i]
 			copy(l.gs, above)
+			if l.kind != NeuronLIF {
+				n.backwardOther(i, t)
+				above = l.back
+				continue
+			}
 			if len(l.r) > 0 { // spikes of this step drive the next one
 				for j, g := range l.gnext {
 					if g != 0 {
@@ -259,23 +317,36 @@ func (n *spikingNet) network() *NetworkFile {
 		}
 		return out
 	}
-	betas := func(l *hidden) []float64 {
-		l.tape(0)
-		return append([]float64(nil), l.beta...)
-	}
 	for _, l := range n.layers {
-		f.Layers = append(f.Layers, LayerFile{Type: "linear", Weights: matrix(l.w, l.in), Bias: append([]float64(nil), l.b...)})
-		lf := LayerFile{Type: "lif", Size: l.n, Order: ResetDelayed, Reset: "subtract", Beta: betas(l), Threshold: n.theta}
+		l.tape(0)
+		bias := append([]float64(nil), l.b...)
+		lf := LayerFile{Size: l.n, Threshold: n.theta}
 		if len(l.r) > 0 {
 			lf.Recurrent = matrix(l.r, l.n)
 		}
-		f.Layers = append(f.Layers, lf)
+		switch l.kind {
+		case NeuronPLIF:
+			lf.Type, lf.Order, lf.Reset, lf.DecayInput, lf.W = "lif", ResetSameStep, "hard", true, append([]float64(nil), l.raw...)
+		case NeuronAdaptive:
+			lf.Type, lf.Beta, lf.Rho, lf.Gain = "adaptive-lif", append([]float64(nil), l.beta...), l.rho, l.gain
+		case NeuronTwoState:
+			lf = LayerFile{Type: "two-state-lif", Weights: matrix(l.w, l.in), Recurrent: lf.Recurrent, Threshold: n.theta, Dt: n.dt}
+			for j := range l.n {
+				lf.TauSyn, lf.TauMem = append(lf.TauSyn, -n.dt/math.Log(l.beta[j])), append(lf.TauMem, -n.dt/math.Log(l.beta[l.n+j]))
+			}
+			f.Layers = append(f.Layers, lf) // its weights are within
+			continue
+		default:
+			lf.Type, lf.Order, lf.Reset, lf.Beta = "lif", ResetDelayed, "subtract", append([]float64(nil), l.beta...)
+		}
+		f.Layers = append(f.Layers, LayerFile{Type: "linear", Weights: matrix(l.w, l.in), Bias: bias}, lf)
 	}
 	o := n.out
+	o.tape(0)
 	f.Layers = append(
 		f.Layers,
 		LayerFile{Type: "linear", Weights: matrix(o.w, o.in), Bias: append([]float64(nil), o.b...)},
-		LayerFile{Type: "leaky", Size: o.n, Beta: betas(o)},
+		LayerFile{Type: "leaky", Size: o.n, Beta: append([]float64(nil), o.beta...)},
 	)
 	return f
 }
