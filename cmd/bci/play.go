@@ -118,7 +118,10 @@ func (p *playing) one(c *cobra.Command, from string) error {
 	}
 	report, err := r.runInput(c.Context(), bci.Passthrough(), nil, in)
 	if err != nil {
-		return p.ended(err)
+		return err
+	}
+	if err := p.ended(c.Context().Err()); err != nil {
+		return err
 	}
 	if report.Dropped > 0 {
 		return errors.New("some outputs were too slow; see the events")
