@@ -8,13 +8,16 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"time"
 
 	"neurostream/stream"
 )
 
 // FieldTripSource reads a FieldTrip buffer: it waits for samples, gets them, and
 // turns events into markers. It starts with what comes next. Samples that the
-// buffer has thrown away before they were read are a gap, counted exactly.
+// buffer has thrown away before they were read are a gap, counted exactly. When the
+// connection breaks it is made anew; a buffer that has gone on counting meanwhile is read
+// on, one that has begun anew is a restart.
 type FieldTripSource struct {
 	Address string // "" = 127.0.0.1:1972
 	Unit    string // of all channels: the buffer does not say
@@ -22,7 +25,12 @@ type FieldTripSource struct {
 	Name    string
 	MaxLen  int          // columns of the longest chunk; 0 = an eighth of a second, at least 8
 	Clock   stream.Clock // nil = stream.Wall
+	// Reconnect is how long to try when the buffer has gone; 0 = until it works, -1 = not
+	// at all: the stream then ends.
+	Reconnect time.Duration
 
+	gone    time.Time // since when there is no connection
+	heard   stream.Time
 	ctx     context.Context
 	conn    net.Conn
 	stop    func() bool
@@ -46,12 +54,13 @@ var FieldTripParams = []Param{
 	{Name: "type", Doc: "of all channels", Default: "EEG"},
 	{Name: "name", Doc: "of the stream"},
 	{Name: "chunk", Doc: "columns of the longest chunk; 0 = an eighth of a second", Default: "0"},
+	{Name: "reconnect", Doc: "how long to try to connect again when the buffer has gone: never (then the stream ends), or e.g. 60s; default until it works"},
 }
 
 // NewFieldTripSource makes a source from an address and the parameters of a URL.
 func NewFieldTripSource(address string, values url.Values) (*FieldTripSource, error) {
 	p := NewParameters(values)
-	s := &FieldTripSource{Address: address, Unit: p.Text("unit", ""), Type: p.Text("type", "EEG"), Name: p.Text("name", ""), MaxLen: p.Int("chunk", 0, 0, 1<<20)}
+	s := &FieldTripSource{Address: address, Unit: p.Text("unit", ""), Type: p.Text("type", "EEG"), Name: p.Text("name", ""), MaxLen: p.Int("chunk", 0, 0, 1<<20), Reconnect: duration(p, "reconnect", 0)}
 	return s, p.Finish()
 }
 
@@ -63,20 +72,72 @@ func (s *FieldTripSource) Open(ctx context.Context) (stream.Header, error) {
 	if s.Clock == nil {
 		s.Clock = stream.Wall{}
 	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", s.Address)
+	s.ctx = ctx
+	h, err := s.connect()
 	if err != nil {
-		return stream.Header{}, fmt.Errorf("fieldtrip: no buffer at %s: %w", s.Address, err)
+		return stream.Header{}, err
 	}
-	s.ctx, s.conn = ctx, c
-	s.stop = context.AfterFunc(ctx, func() { hangUp(c) })
+	s.next, s.have, s.events, s.heard = h.samples, h.samples, h.events, s.Clock.Now()
+	return s.header, nil
+}
+
+// connect makes a connection and reads the header.
+func (s *FieldTripSource) connect() (*ftHeader, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	c, err := d.DialContext(s.ctx, "tcp", s.Address)
+	if err != nil {
+		return nil, fmt.Errorf("fieldtrip: no buffer at %s: %w", s.Address, err)
+	}
+	s.conn = c
+	s.stop = context.AfterFunc(s.ctx, func() { hangUp(c) })
 	h, err := s.describe()
 	if err != nil {
 		s.Close()
-		return stream.Header{}, err
 	}
-	s.next, s.have, s.events = h.samples, h.samples, h.events
-	return s.header, nil
+	return h, err
+}
+
+// otherStream is a buffer that came back with something else in it.
+type otherStream struct{ error }
+
+// reconnect tries until there is a connection to a buffer with the same header.
+func (s *FieldTripSource) reconnect(why error) error {
+	before := s.header.Clone()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		if s.Reconnect > 0 && time.Since(s.gone) > s.Reconnect {
+			return fmt.Errorf("fieldtrip: %s has been gone for %v: %w", s.Address, s.Reconnect, why)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-s.ctx.Done():
+			timer.Stop()
+			return s.ctx.Err()
+		}
+		h, err := s.connect()
+		if err != nil {
+			why, s.header = err, before
+			continue
+		}
+		if what := differs(&before, &s.header); what != "" {
+			s.Close()
+			return otherStream{fmt.Errorf("fieldtrip: %s came back with another stream: %s; start again with it", s.Address, what)}
+		}
+		s.header = before // its MaxLen is what chunks were made for
+		s.gone, s.have, s.events = time.Time{}, h.samples, min(s.events, h.events)
+		away := (s.Clock.Now() - s.heard).Seconds()
+		if h.samples >= s.next {
+			s.note(stream.EventNote, 1, fmt.Sprintf("connected again, %.1f s after the last samples; the buffer has gone on counting", away))
+			return nil
+		}
+		s.note(stream.EventRestart, 1, fmt.Sprintf("connected again, %.1f s after the last samples, to a buffer that has begun anew", away))
+		if n := int64(math.Round(away*s.header.Rate)) - int64(h.samples); n > 0 {
+			s.note(stream.EventGap, n, "estimated from the time that passed: the sample number has begun anew")
+		}
+		s.flags |= stream.Restart | stream.Gap
+		s.next, s.events, s.pending = 0, 0, s.pending[:0]
+		return nil
+	}
 }
 
 // request sends a command with numbers and returns the body of the answer.
@@ -151,9 +212,31 @@ func (s *FieldTripSource) describe() (*ftHeader, error) {
 	return h, s.header.Validate()
 }
 
-// Read waits for samples.
+// Read waits for samples. A chunk without columns tells that the connection is lost.
 func (s *FieldTripSource) Read(dst *stream.Chunk) error {
 	dst.Clear()
+	if !s.gone.IsZero() {
+		if err := s.reconnect(io.EOF); err != nil {
+			return err
+		}
+	}
+	err := s.read(dst)
+	var net net.Error
+	if err == nil || s.Reconnect < 0 || s.ctx.Err() != nil || !errors.Is(err, io.EOF) && !errors.As(err, &net) {
+		return err
+	}
+	s.Close()
+	s.gone = time.Now()
+	dst.Clear()
+	dst.Seq, dst.Arrived = s.seq, s.Clock.Now()
+	dst.T0 = dst.Arrived
+	s.note(stream.EventNote, 1, fmt.Sprintf("the connection to %s is lost (%v); trying to connect again", s.Address, err))
+	dst.Events = append(dst.Events, s.report...)
+	s.report = s.report[:0]
+	return nil
+}
+
+func (s *FieldTripSource) read(dst *stream.Chunk) error {
 	for s.next == s.have {
 		reply, body, err := s.request(ftWait, s.next, math.MaxUint32, 1000)
 		if err != nil {
@@ -198,22 +281,30 @@ func (s *FieldTripSource) Read(dst *stream.Chunk) error {
 		return errors.New("fieldtrip: the answer holds other samples than were asked for")
 	}
 	dst.Seq, dst.Arrived = s.seq, s.Clock.Now()
+	s.heard = dst.Arrived
 	s.matrix.decode(dst, body[16:], int(n))
 	dst.T0 = dst.Arrived
 	if s.header.Rate > 0 {
 		dst.T0 -= stream.Time(float64(n-1+s.have-s.next-n) / s.header.Rate * 1e9)
 	}
 	dst.Flags |= s.flags
-	dst.Events = append(dst.Events, s.report...)
 	kept := s.pending[:0]
+	late := int64(0)
 	for _, e := range s.pending {
 		col := int64(e.sample) - int64(s.next)
+		if col < 0 {
+			late++
+		}
 		if col >= int64(n) {
 			kept = append(kept, e)
 			continue
 		}
 		dst.Markers = append(dst.Markers, stream.Marker{Column: int(max(col, 0)), Label: e.label(), Duration: float64(max(e.duration, 0)) / max(s.header.Rate, 1)})
 	}
+	if late > 0 {
+		s.note(stream.EventReorder, late, "events came when their samples had been read, and stand at the next one")
+	}
+	dst.Events = append(dst.Events, s.report...)
 	s.pending, s.flags, s.report = kept, 0, s.report[:0]
 	s.next += n
 	s.seq += int64(n)

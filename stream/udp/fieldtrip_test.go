@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"neurostream/stream"
@@ -249,4 +250,119 @@ func FuzzFieldTrip(f *testing.F) {
 		_, _ = parseFTEvents(body, o)
 		_, _, _, _ = readFT(bytes.NewReader(append([]byte{1, 0, byte(command), byte(command >> 8)}, body...)), nil)
 	})
+}
+
+// TestFieldTripConnectsAgain kills the buffer and starts another one at its address: the
+// loss, the restart and the estimated gap are told, and samples go on; a buffer with other
+// channels is refused.
+func TestFieldTripConnectsAgain(t *testing.T) {
+	h := device("pipeline", 100, 3, "E", "uV", "EEG")
+	server := ftBuffer(t, h)
+	address := server.Addr().String()
+	src, err := NewFieldTripSource(address, query(t, "unit=uV"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := new(stream.Manual)
+	src.Clock = clock
+	got, err := src.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	c := stream.NewChunk(&h)
+	write := func(s *FieldTripServer, v float64) {
+		c.Clear()
+		c.Resize(1)
+		c.Set(0, 0, v)
+		if err := s.Write(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dst := stream.NewChunk(&got)
+	read := func(event string) *stream.Chunk {
+		t.Helper()
+		if err := src.Read(dst); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range dst.Events {
+			event = strings.ReplaceAll(event, e.Kind.String(), "")
+		}
+		if strings.TrimSpace(event) != "" {
+			t.Errorf("no event %q among %v", event, dst.Events)
+		}
+		return dst
+	}
+	write(server, 1)
+	if x := read(""); x.Len != 1 || x.At(0, 0) != 1 {
+		t.Fatalf("%d columns, first %g", x.Len, x.At(0, 0))
+	}
+	server.Close()
+	if x := read("note"); x.Len != 0 || !strings.Contains(x.Events[0].Detail, "trying to connect again") {
+		t.Errorf("%d columns, %v", x.Len, x.Events)
+	}
+	clock.Advance(3e9)
+	again := &FieldTripServer{Address: address}
+	if err := again.Open(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	write(again, 2)
+	src.next = 5 // as if more had been read before
+	x := read("restart gap")
+	if x.Len != 1 || x.At(0, 0) != 2 || x.Flags&(stream.Gap|stream.Restart) != stream.Gap|stream.Restart {
+		t.Errorf("%d columns, first %g, flags %v, %v", x.Len, x.At(0, 0), x.Flags, x.Events)
+	}
+	for _, e := range x.Events {
+		if e.Kind == stream.EventGap && (e.Count < 299 || e.Count > 300) {
+			t.Errorf("a gap of %d columns for 3 s at 100 Hz", e.Count)
+		}
+	}
+	again.Close()
+	read("note")
+	other := &FieldTripServer{Address: address}
+	if err := other.Open(t.Context(), device("pipeline", 100, 4, "E", "uV", "EEG")); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := src.Read(dst); err == nil || !strings.Contains(err.Error(), "another stream: 4 channels instead of 3") {
+		t.Errorf("a buffer of other channels: %v", err)
+	}
+}
+
+// TestFieldTripLateEventsAreTold: an event about samples that were read before it came
+// stands at the next one, and is counted.
+func TestFieldTripLateEventsAreTold(t *testing.T) {
+	h := device("pipeline", 100, 3, "E", "uV", "EEG")
+	server := ftBuffer(t, h)
+	src, err := NewFieldTripSource(server.Addr().String(), query(t, "unit=uV"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := src.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	c, dst := stream.NewChunk(&h), stream.NewChunk(&got)
+	read := func() {
+		t.Helper()
+		c.Clear()
+		c.Resize(1)
+		if err := server.Write(c); err != nil {
+			t.Fatal(err)
+		}
+		if err := src.Read(dst); err != nil || dst.Len != 1 {
+			t.Fatalf("%d columns, %v", dst.Len, err)
+		}
+	}
+	read()
+	src.pending = append(src.pending, ftEvent{sample: 0})
+	read()
+	if len(dst.Markers) != 1 || dst.Markers[0].Column != 0 || len(dst.Events) != 1 || dst.Events[0].Kind != stream.EventReorder || dst.Events[0].Count != 1 {
+		t.Errorf("markers %v, events %v", dst.Markers, dst.Events)
+	}
+	read()
+	if len(dst.Markers) != 0 || len(dst.Events) != 0 {
+		t.Errorf("told again: %v, %v", dst.Markers, dst.Events)
+	}
 }

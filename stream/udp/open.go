@@ -22,6 +22,7 @@ var SourceParams = []Param{
 	{Name: "doubles", Doc: "drop or keep copies of datagrams that carry no counter", Default: "drop"},
 	{Name: "stale", Doc: "silence that is reported: never, or e.g. 2s", Default: "2s"},
 	{Name: "timeout", Doc: "how long to wait for the first datagrams: never, or e.g. 10s", Default: "10s"},
+	{Name: "reconnect", Doc: "how long to try to connect again by TCP when the peer has gone: never (then the stream ends), or e.g. 60s; default until it works"},
 	{Name: "busy", Doc: "never wait in the kernel: takes a whole core, spares the wake-up", Default: "false"},
 	{Name: "speed", Doc: "of a capture: 1 = as captured, 0 = as fast as it goes, nothing lost", Default: "0"},
 	{Name: "port", Doc: "of a capture: destination port; needed when there are several"},
@@ -35,6 +36,8 @@ type settings struct {
 	speed   float64
 	port    int
 	carrier Carrier
+
+	reconnect time.Duration // 0 = for ever, -1 = not at all
 }
 
 // newSource reads the parameters that all carriers share.
@@ -63,6 +66,7 @@ func newSource(address string, values url.Values, carrier Carrier) (*Source, *se
 	s.Keep = p.Choice("doubles", "drop", "keep") == "keep"
 	s.Stale = duration(p, "stale", defaultStale)
 	s.Timeout = duration(p, "timeout", defaultTimeout)
+	o.reconnect = duration(p, "reconnect", 0)
 	if from := p.Text("from", ""); from != "" {
 		a, err := netip.ParseAddrPort(from)
 		if err != nil {
@@ -152,7 +156,7 @@ const dialTimeout = 5 * time.Second
 // OpenTCP returns the unopened source that connects to a server which sends packets as
 // a byte stream.
 func OpenTCP(place string, values url.Values) (*Source, error) {
-	s, _, err := newSource("tcp://"+place, values, TCP)
+	s, o, err := newSource("tcp://"+place, values, TCP)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +176,12 @@ func OpenTCP(place string, values url.Values) (*Source, error) {
 	}
 	s.live = true
 	s.open = func(ctx context.Context, s *Source) (carrier, error) {
-		return dialPackets(ctx, s, net.JoinHostPort(host, port))
+		dial := func(f Format) (*packets, error) { return dialPackets(ctx, s, f, net.JoinHostPort(host, port)) }
+		p, err := dial(s.Format)
+		if err != nil || o.reconnect < 0 {
+			return p, err
+		}
+		return &line{packets: p, ctx: ctx, dial: dial, make: s.make, patient: o.reconnect}, nil
 	}
 	return s, nil
 }

@@ -71,6 +71,9 @@ type Source struct {
 	first    []kept
 	firstAt  Datagram
 	opening  []stream.Event
+	learning *relearning // of a connection made anew; nil otherwise
+	returned bool        // a connection was made anew, and no record of it has come yet
+	away     stream.Time // between the last packet before and the first one then
 	seed     maphash.Seed
 	hashing  bool
 	track    tracker
@@ -288,6 +291,8 @@ func (s *Source) Read(dst *stream.Chunk) error {
 			s.take(dst, d)
 		case errors.Is(err, ErrQuiet):
 			s.quiet()
+		case errors.Is(err, errBroken):
+			s.lost(err)
 		case errors.Is(err, io.EOF):
 			if c, ok := s.carrier.(interface{ notes() []string }); ok {
 				for _, text := range c.notes() {
@@ -328,7 +333,22 @@ func (s *Source) next() (*Datagram, error) {
 			wait = time.Second
 		}
 	}
-	return s.carrier.Next(wait)
+	for {
+		d, err := s.carrier.Next(wait)
+		if errors.Is(err, errConnected) {
+			s.learning = &relearning{format: s.carrier.(*line).fresh}
+			continue
+		}
+		if err != nil || s.learning == nil {
+			return d, err
+		}
+		if done, err := s.relearn(d); done || err != nil {
+			if err != nil {
+				return nil, err
+			}
+			return s.next()
+		}
+	}
 }
 
 // holdTime is how long a datagram is held back at most: two datagrams' time, between 2
@@ -354,7 +374,11 @@ func (s *Source) quiet() {
 
 func (s *Source) silence(d stream.Time) {
 	s.stale = true
-	s.opening = append(s.opening, stream.Event{Kind: stream.EventStale, Seq: s.seq, Time: s.heard, Count: int64(d), Origin: s.Address, Detail: "nothing arrives"})
+	detail := "nothing arrives"
+	if l, ok := s.carrier.(*line); ok && l.packets == nil {
+		detail = "the peer is gone: " + l.why.Error()
+	}
+	s.opening = append(s.opening, stream.Event{Kind: stream.EventStale, Seq: s.seq, Time: s.heard, Count: int64(d), Origin: s.Address, Detail: detail})
 }
 
 // end finishes the stream; err is what Read returns when all is delivered.
@@ -406,6 +430,9 @@ func (s *Source) take(dst *stream.Chunk, d *Datagram) {
 		records = []Record{{Column: before, Columns: dst.Len - before}}
 	}
 	s.stampColumns(dst, before, records)
+	if s.returned && len(records) > 0 {
+		s.resume(&records[0])
+	}
 	if s.hashing && s.track.layout.Evidence&(EvidenceCounter|EvidenceIndex|EvidenceStamp) == 0 && dst.Len > before {
 		if s.repeated(dst, before, d, hash) {
 			s.counts.Doubles++

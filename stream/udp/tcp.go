@@ -32,9 +32,9 @@ type packets struct {
 	deadline time.Time
 }
 
-// dialPackets connects to a server and says hello.
-func dialPackets(ctx context.Context, s *Source, address string) (carrier, error) {
-	framer, ok := s.Format.(Framer)
+// dialPackets connects to a server and says hello for a format.
+func dialPackets(ctx context.Context, s *Source, f Format, address string) (*packets, error) {
+	framer, ok := f.(Framer)
 	if !ok {
 		return nil, fmt.Errorf("%s: %s cannot be cut out of a byte stream", s.Address, s.FormatName)
 	}
@@ -48,12 +48,12 @@ func dialPackets(ctx context.Context, s *Source, address string) (carrier, error
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", s.Address, err)
 	}
-	p := &packets{conn: conn, framer: framer, format: s.Format, clock: s.Clock, ctx: ctx, buf: make([]byte, max(1<<16, 2*framer.MaxFrame()))}
+	p := &packets{conn: conn, framer: framer, format: f, clock: s.Clock, ctx: ctx, buf: make([]byte, 1<<16)}
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		p.from = a.AddrPort()
 	}
 	p.stop = context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	if h, ok := s.Format.(Starter); ok && len(h.Hello()) > 0 {
+	if h, ok := f.(Starter); ok && len(h.Hello()) > 0 {
 		if _, err := conn.Write(h.Hello()); err != nil {
 			p.Close()
 			return nil, fmt.Errorf("%s: %w", s.Address, err)
@@ -111,6 +111,13 @@ func (p *packets) more(wait time.Duration) error {
 	if p.at > 0 {
 		p.end = copy(p.buf, p.buf[p.at:p.end])
 		p.at = 0
+	}
+	if p.end == len(p.buf) { // a packet longer than any before
+		longer := min(len(p.buf), p.framer.MaxFrame()-len(p.buf))
+		if longer <= 0 {
+			return fmt.Errorf("the byte stream of %s holds no end of a packet in %d bytes", p.from, p.end)
+		}
+		p.buf = append(p.buf, make([]byte, longer)...)
 	}
 	if err := p.limit(wait); err != nil {
 		return err
