@@ -50,6 +50,7 @@ type Inlet struct {
 
 	// Owned by whoever holds the reception.
 	packed    []byte
+	odd       int64 // stamps that were none
 	began     bool
 	stamp     float64     // of the newest sample
 	arrival   stream.Time // of the newest sample
@@ -266,6 +267,10 @@ func (in *Inlet) decode(f *connection, at stream.Time) (n int, err error) {
 		}
 		in.packed = packed
 		src = src[size:]
+		if !deduced && !(math.Abs(stamp) < maxStamp) {
+			in.oddStamp(stamp, at)
+			deduced = true
+		}
 		stamp = f.clock.resolve(stamp, deduced)
 		in.follow(stamp, at)
 		q.put(packed, stamp, at)
@@ -274,6 +279,20 @@ func (in *Inlet) decode(f *connection, at stream.Time) (n int, err error) {
 	q.mu.Unlock()
 	f.buf = f.buf[:copy(f.buf, src)]
 	return n, err
+}
+
+// maxStamp is what no clock shows in seconds. Beyond it, and for what is no number, a
+// stamp is taken to be missing, and continues the one before.
+const maxStamp = 1e15
+
+// oddStamp reports such a stamp, the first, second, fourth, eighth ... time. The queue's
+// mutex is held.
+func (in *Inlet) oddStamp(stamp float64, at stream.Time) {
+	if in.odd++; in.odd&(in.odd-1) == 0 {
+		in.queue.mark(mark{event: stream.Event{
+			Kind: stream.EventNote, Time: at, Count: in.odd, Detail: fmt.Sprintf("a sample has the stamp %g; it is taken to follow the one before (%d so far)", stamp, in.odd),
+		}})
+	}
 }
 
 const (

@@ -551,3 +551,38 @@ func TestPullInBatches(t *testing.T) {
 		t.Errorf("%d samples, %d were sent before the end", got, n+1)
 	}
 }
+
+// A stamp that no clock shows does not get through: it would end a recording, or make
+// every later one unfit to find a gap.
+func TestOddStamps(t *testing.T) {
+	c := loopback(t)
+	o := newOutlet(t, c, Info{Name: "odd", Channels: 1, Format: Float32, Rate: 100, SourceID: "odd"})
+	in := openInlet(t, c, Match{Name: "odd"}, InletOptions{Recover: -1})
+	for i, stamp := range []float64{1000, math.NaN(), math.Inf(1), 1000.03, -1e300, 1000.05} {
+		if err := o.Push([]float64{float64(i)}, stamp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	var stamps []float64
+	for len(stamps) < 6 {
+		var b Batch
+		if err := in.Pull(deadline(t, 10*time.Second), &b, 0); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range b.Events {
+			if e.Kind == stream.EventNote {
+				told = append(told, e.Detail)
+			}
+		}
+		stamps = append(stamps, b.Stamps...)
+	}
+	for i, got := range stamps {
+		if want := 1000 + float64(i)/100; math.Abs(got-want) > 1e-9 {
+			t.Errorf("stamp %d is %v, not %v", i, got, want)
+		}
+	}
+	if len(told) != 2 || !strings.Contains(told[0], "the stamp NaN") || !strings.Contains(told[1], "(2 so far)") {
+		t.Errorf("%q", told)
+	}
+}

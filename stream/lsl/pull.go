@@ -72,6 +72,8 @@ func (in *Inlet) Pull(ctx context.Context, b *Batch, most int) error {
 			return err
 		case err != nil: // what waits in the socket has arrived, too
 			in.drained = true
+			in.drain()
+			continue
 		case in.opt.Batch > 0:
 			in.gather(ctx)
 		}

@@ -123,21 +123,38 @@ func (in *Inlet) await(ctx context.Context) {
 		in.awaitSignal(ctx)
 		return
 	}
-	f := r.f
-	if f == nil {
+	if r.f == nil {
 		r.Unlock()
 		in.awaitSignal(ctx)
 		return
 	}
-	err := in.receive(f)
-	if err != nil && !errors.Is(err, errIdle) {
+	in.readOnce()
+	r.Unlock()
+}
+
+// drain reads once more, within patience, whoever is reading now.
+func (in *Inlet) drain() {
+	r := &in.reception
+	r.waiting.Add(1) // attend stops reading
+	r.Lock()
+	if r.f != nil {
+		in.readOnce()
+	}
+	r.Unlock()
+	r.waiting.Add(-1)
+}
+
+// readOnce receives for a reader, and tells attend when the connection is no more. The
+// reception is held.
+func (in *Inlet) readOnce() {
+	r := &in.reception
+	if err := in.receive(r.f); err != nil && !errors.Is(err, errIdle) {
 		r.f = nil
 		select {
 		case r.failed <- err:
 		default:
 		}
 	}
-	r.Unlock()
 }
 
 func (in *Inlet) awaitSignal(ctx context.Context) {
