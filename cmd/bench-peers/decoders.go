@@ -51,6 +51,9 @@ func decodersBench(ctx context.Context, b *bench) (string, error) {
 	fmt.Fprintf(&t, "## Decoders of kinematics against NumPy and scikit-learn\n\nOne column of 96 features to two outputs through a whole stage: conditioning, regression, filter. One thread on either side, in turn, %d pairs a row (medians of 2000 steps; the ratio is the median of pairs, quartiles in brackets). Both sides run the same model, and their outputs over 300 columns were compared first. %s/%s, %s; our kernels: %s.\n\n", rounds, runtime.GOOS, runtime.GOARCH, processor(), kernel.Level())
 	fmt.Fprintf(&t, "| decoder; peer | ours | asked | B/op | theirs | ratio | asked | |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range decoderRows {
+		if !b.wants(r.name) {
+			continue
+		}
 		line, err := r.run(ctx, theirs, rows, rounds)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", r.name, err)

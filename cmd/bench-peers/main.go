@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -40,7 +41,11 @@ var sections = []section{
 type bench struct {
 	python string // interpreter of the peers' virtual environment
 	full   bool   // the long form of measurements that have one
+	only   *regexp.Regexp
 }
+
+// wants says whether a row is to be measured.
+func (b *bench) wants(row string) bool { return b.only == nil || b.only.MatchString(row) }
 
 // say shows what is going on; the document is written at the end of a section.
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
@@ -52,6 +57,7 @@ func main() {
 	python := flag.String("python", ".venv/peers/bin/python", "interpreter with the peers of cmd/bench-peers/requirements.txt")
 	document := flag.String("write", "BENCHMARKS.md", "document to write the sections into; empty = print only")
 	full := flag.Bool("full", false, "the long form of measurements that have one")
+	only := flag.String("rows", "", "only rows of the sections signal and decoders whose name matches this expression; nothing is written")
 	list := flag.Bool("list", false, "list the sections and end")
 	flag.Parse()
 	if *list {
@@ -62,7 +68,16 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, &bench{python: *python, full: *full}, *document, flag.Args()); err != nil {
+	b := &bench{python: *python, full: *full}
+	if *only != "" {
+		var err error
+		if b.only, err = regexp.Compile(*only); err != nil {
+			fmt.Fprintln(os.Stderr, "bench-peers: -rows:", err)
+			os.Exit(1)
+		}
+		*document = ""
+	}
+	if err := run(ctx, b, *document, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-peers:", err)
 		os.Exit(1)
 	}

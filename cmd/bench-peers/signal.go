@@ -86,6 +86,9 @@ func signalBench(ctx context.Context, b *bench) (string, error) {
 	fmt.Fprintf(&t, "## Signal library against SciPy, NumPy and MNE\n\nOne thread on either side, in turn, %d pairs a row (medians of repeated steps; the ratio is the median of pairs, quartiles in brackets). %s/%s, %s; our kernels: %s and portable Go. Both sides do the work of one hop on the same input, and where both put numbers out these were compared first. Hop 50 ms (48 ms at 250 Hz), window 20 hops, segments 10 hops.\n\n", rounds, runtime.GOOS, runtime.GOARCH, processor(), best)
 	fmt.Fprintf(&t, "| work of a hop | kernels | ours | theirs | ratio | asked | |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
+		if !b.wants(r.name) {
+			continue
+		}
 		line, err := r.run(workers[r.level], theirs, rounds)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", r.name, err)

@@ -187,17 +187,17 @@ func (t *signalTask) stage(s stream.Stage, columns int) (func(bool) []float64, e
 // windows steps by one hop of new samples; the first step fills the window.
 func (t *signalTask) windows(x ...features.Extractor) (func(bool) []float64, error) {
 	w := &features.Windows{Length: float64(t.Length) / t.Rate, Hop: float64(t.Hop) / t.Rate, Extractors: x, KeepSettling: true}
-	h := signalHeader(t.Channels, t.Rate, t.Length)
+	h := signalHeader(t.Channels, t.Rate, t.Hop) // chunks of a hop, as a live stream brings them
 	out, err := w.Open(h)
 	if err != nil {
 		return nil, err
 	}
-	src, dst := stream.NewChunk(&h), stream.NewChunk(&out)
-	fillSignal(src, 0, t.Length)
-	w.Process(dst, src)
+	next, dst := stream.NewChunk(&h), stream.NewChunk(&out)
+	for at := 0; at < t.Length; at += t.Hop {
+		fillSignal(next, at, t.Hop)
+		w.Process(dst, next)
+	}
 	first := append([]float64(nil), dst.Column(nil, 0)...)
-	hop := signalHeader(t.Channels, t.Rate, t.Hop)
-	next := stream.NewChunk(&hop)
 	fillSignal(next, t.Length, t.Hop)
 	return func(values bool) []float64 {
 		if values {
