@@ -179,32 +179,50 @@ func (s *synapses) step(out, in []float64) {
 // apply sets out = W in + bias, or adds to out when set is false. Sums run in the order
 // of the inputs; where most inputs are not zero, in that of [dense.Dot].
 func (s *synapses) apply(out, in []float64, set bool) {
-	active, n := s.active[:s.in], 0
-	for i, v := range in[:s.in] {
-		active[n] = int32(i)
-		if v != 0 { // no branch: spikes cannot be foreseen
-			n++
-		}
-	}
+	n := s.find(in[:s.in])
+	out = out[:s.out]
 	if 2*n > s.in { // an analog input, not spikes
 		s.whole.Products(s.sums, in)
-		for o := range out[:s.out] {
-			if set {
-				out[o] = 0
+		sums, bias := s.sums[:len(out)], s.bias[:len(out)]
+		if set {
+			for o := range out {
+				out[o] = 0 + (bias[o] + sums[o])
 			}
-			out[o] += s.bias[o] + s.sums[o]
+			return
+		}
+		for o := range out {
+			out[o] += bias[o] + sums[o]
 		}
 		return
 	}
 	copy(s.sums, s.bias)
-	s.whole.AddSelected(s.sums, in, active[:n])
+	s.whole.AddSelected(s.sums, in, s.active[:n])
+	sums := s.sums[:len(out)]
 	if set {
-		copy(out[:s.out], s.sums)
+		copy(out, sums)
 		return
 	}
-	for o := range out[:s.out] {
-		out[o] += s.sums[o]
+	for o := range out {
+		out[o] += sums[o]
 	}
+}
+
+// find lists the inputs that are not zero and returns their number. It stops looking
+// when they are more than half. Not inlined: it wants the registers for itself.
+//
+//go:noinline
+func (s *synapses) find(in []float64) (n int) {
+	active := s.active
+	for from := 0; from < len(in) && 2*n <= s.in; from += 32 {
+		part := in[from:min(from+32, len(in))]
+		for i, v := range part {
+			active[n] = int32(from + i)
+			if math.Float64bits(v)<<1 != 0 { // no branch: spikes cannot be foreseen
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // square builds recurrent weights.
