@@ -129,7 +129,7 @@ type synapses struct {
 	in, out int
 	whole   *dense.Panels
 	bias    []float64 // padded to whole panels
-	active  []int32   // inputs that are not zero
+	active  []int32   // inputs that are not zero, and room for three more
 	sums    []float64 // padded
 	f       LayerFile
 }
@@ -148,7 +148,7 @@ func newSynapses(f *LayerFile) (*synapses, error) {
 	tiles := stream.TilesFor(s.out)
 	w := make([]dense.Vec, tiles*s.in) // tile k, input i at k*in+i
 	s.bias, s.sums = make([]float64, tiles*stream.Lanes), make([]float64, tiles*stream.Lanes)
-	s.active = make([]int32, s.in)
+	s.active = make([]int32, s.in+3)
 	for o, row := range f.Weights {
 		if len(row) != s.in {
 			return nil, fmt.Errorf("linear layer: output %d has %d weights, output 1 has %d", o+1, len(row), s.in)
@@ -179,7 +179,7 @@ func (s *synapses) step(out, in []float64) {
 // apply sets out = W in + bias, or adds to out when set is false. Sums run in the order
 // of the inputs; where most inputs are not zero, in that of [dense.Dot].
 func (s *synapses) apply(out, in []float64, set bool) {
-	n := s.find(in[:s.in])
+	n := dense.Nonzero(s.active, in[:s.in])
 	out = out[:s.out]
 	if 2*n > s.in { // an analog input, not spikes
 		s.whole.Products(s.sums, in)
@@ -205,24 +205,6 @@ func (s *synapses) apply(out, in []float64, set bool) {
 	for o := range out {
 		out[o] += sums[o]
 	}
-}
-
-// find lists the inputs that are not zero and returns their number. It stops looking
-// when they are more than half. Not inlined: it wants the registers for itself.
-//
-//go:noinline
-func (s *synapses) find(in []float64) (n int) {
-	active := s.active
-	for from := 0; from < len(in) && 2*n <= s.in; from += 32 {
-		part := in[from:min(from+32, len(in))]
-		for i, v := range part {
-			active[n] = int32(from + i)
-			if math.Float64bits(v)<<1 != 0 { // no branch: spikes cannot be foreseen
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // square builds recurrent weights.

@@ -6,24 +6,37 @@ import "neurostream/stream/kernel"
 
 // The assembly does not check: the slices are cut to size here.
 
-func productsAssembly(level kernel.Set, dst *Vec, w []Vec, x []float64) {
-	n := len(w)
-	x = x[:n]
+// way returns where a walk over the panels of w begins, and how many bytes lie between
+// the end of one and the beginning of the next.
+func way(dst []float64, w []Vec, n int, back bool) (to, from *float64, panels, next int) {
+	panels = len(dst) / 8
+	w = w[:panels*n]
+	if back {
+		return &dst[8*panels-8], &w[(panels-1)*n][0], panels, -2 * 64 * n
+	}
+	return &dst[0], &w[0][0], panels, 0
+}
+
+func productsAssembly(level kernel.Set, dst []float64, w []Vec, x []float64, back bool) {
+	to, from, panels, next := way(dst, w, len(x), back)
 	if level == kernel.AVX512 {
-		productsAVX512(&dst[0], &w[0][0], &x[0], n)
+		productsAVX512(to, from, &x[0], len(x), panels, next)
 	} else {
-		productsAVX2(&dst[0], &w[0][0], &x[0], n)
+		productsAVX2(to, from, &x[0], len(x), panels, next)
 	}
 }
 
-func distancesAssembly(level kernel.Set, dst *Vec, w []Vec, x []float64) {
-	n := len(w)
-	x = x[:n]
+func distancesAssembly(level kernel.Set, dst []float64, w []Vec, x []float64, back bool) {
+	to, from, panels, next := way(dst, w, len(x), back)
 	if level == kernel.AVX512 {
-		distancesAVX512(&dst[0], &w[0][0], &x[0], n)
+		distancesAVX512(to, from, &x[0], len(x), panels, next)
 	} else {
-		distancesAVX2(&dst[0], &w[0][0], &x[0], n)
+		distancesAVX2(to, from, &x[0], len(x), panels, next)
 	}
+}
+
+func nonzeroAssembly(list []int32, x []float64) int {
+	return nonzeroAVX2(&list[0], &x[0], len(x)/4, &ofFour[0][0])
 }
 
 func expAssembly(level kernel.Set, dst, x []float64, c *[20]float64) {
@@ -36,12 +49,13 @@ func expAssembly(level kernel.Set, dst, x []float64, c *[20]float64) {
 	}
 }
 
-func selectedAssembly(level kernel.Set, dst *Vec, w []Vec, x []float64, columns []int32) {
-	x = x[:len(w)]
+func selectedAssembly(level kernel.Set, dst []float64, w []Vec, x []float64, columns []int32) {
+	panels := len(dst) / 8
+	w = w[:panels*len(x)]
 	if level == kernel.AVX512 {
-		selectedAVX512(&dst[0], &w[0][0], &x[0], &columns[0], len(columns))
+		selectedAVX512(&dst[0], &w[0][0], &x[0], &columns[0], len(columns), panels, 64*len(x))
 	} else {
-		selectedAVX2(&dst[0], &w[0][0], &x[0], &columns[0], len(columns))
+		selectedAVX2(&dst[0], &w[0][0], &x[0], &columns[0], len(columns), panels, 64*len(x))
 	}
 }
 

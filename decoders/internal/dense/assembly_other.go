@@ -6,15 +6,15 @@ import "neurostream/stream/kernel"
 
 // Without assembly the level is Portable, and these are not reached.
 
-func productsAssembly(_ kernel.Set, dst *Vec, w []Vec, x []float64) { productsPlain(dst, w, x) }
+func productsAssembly(kernel.Set, []float64, []Vec, []float64, bool) {}
 
-func distancesAssembly(_ kernel.Set, dst *Vec, w []Vec, x []float64) { distancesPlain(dst, w, x) }
+func distancesAssembly(kernel.Set, []float64, []Vec, []float64, bool) {}
+
+func nonzeroAssembly([]int32, []float64) int { return 0 }
 
 func expAssembly(_ kernel.Set, dst, x []float64, c *[20]float64) { expPlain(dst, x, c) }
 
-func selectedAssembly(_ kernel.Set, dst *Vec, w []Vec, x []float64, columns []int32) {
-	selectedPlain(dst, w, x, columns)
-}
+func selectedAssembly(kernel.Set, []float64, []Vec, []float64, []int32) {}
 
 func squashAssembly(kernel.Set, []float64) {}
 

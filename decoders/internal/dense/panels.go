@@ -18,9 +18,13 @@ type Vec = [8]float64
 // panels of eight rows, column by column, so that eight rows are computed at once and
 // no sum runs across them. Rows are added up in the order of [Dot]: the results are
 // those of [MulVec] and [Distance2], bit for bit.
+//
+// Panels are gone through forwards and backwards in turn: what one product leaves in the
+// cache is what the next one begins with. They belong to one goroutine.
 type Panels struct {
 	R, C int
 	w    []Vec // ceil(R/8) panels of C columns; rows that are none are zero
+	back bool  // the next product begins at the end
 }
 
 // Pack copies a matrix.
@@ -48,9 +52,23 @@ func (p *Panels) Padded() int { return (p.R + 7) / 8 * 8 }
 // Products sets dst = a x; rows that are none come out as zero.
 func (p *Panels) Products(dst, x []float64) {
 	x = x[:p.C]
-	for k := range (p.R + 7) / 8 {
-		productsAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x)
+	for done, n := 0, 0; done < p.Padded()/8; done += n {
+		at := 0
+		at, n = p.piece(done)
+		productsAt(level, dst[8*at:8*(at+n)], p.w[at*p.C:(at+n)*p.C], x, p.back)
 	}
+	p.back = !p.back
+}
+
+// piece returns the panels that come after done ones: as many as assembly, which cannot be
+// preempted, takes some tens of microseconds for.
+func (p *Panels) piece(done int) (at, n int) {
+	all := p.Padded() / 8
+	n = min(all-done, max(1, 1<<13/max(1, p.C)))
+	if p.back {
+		return all - done - n, n
+	}
+	return done, n
 }
 
 // AddSelected adds the sum of the columns j named, each times x[j], to dst, one after the
@@ -60,8 +78,9 @@ func (p *Panels) AddSelected(dst, x []float64, columns []int32) {
 	for _, j := range columns {
 		_ = x[j] // the assembly does not check
 	}
-	for k := range (p.R + 7) / 8 {
-		selectedAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x, columns)
+	for k, n := 0, max(1, 1<<13/max(1, len(columns))); k < p.Padded()/8; k += n {
+		end := min(k+n, p.Padded()/8)
+		selectedAt(level, dst[8*k:8*end], p.w[k*p.C:end*p.C], x, columns)
 	}
 }
 
@@ -69,10 +88,46 @@ func (p *Panels) AddSelected(dst, x []float64, columns []int32) {
 // none are that of x to zero.
 func (p *Panels) Distances(dst, x []float64) {
 	x = x[:p.C]
-	for k := range (p.R + 7) / 8 {
-		distancesAt(level, (*Vec)(dst[8*k:]), p.w[k*p.C:(k+1)*p.C], x)
+	for done, n := 0, 0; done < p.Padded()/8; done += n {
+		at := 0
+		at, n = p.piece(done)
+		distancesAt(level, dst[8*at:8*(at+n)], p.w[at*p.C:(at+n)*p.C], x, p.back)
 	}
+	p.back = !p.back
 }
+
+// Nonzero lists which values of x are not zero, in list, and returns their number. The
+// list has room for all of them and three more.
+func Nonzero(list []int32, x []float64) int { return nonzeroAt(level, list, x) }
+
+func nonzeroAt(level kernel.Set, list []int32, x []float64) (n int) {
+	list, from := list[:len(x)+3], 0
+	if level != kernel.Portable && len(x) >= 4 {
+		from = len(x) / 4 * 4
+		n = nonzeroAssembly(list, x[:from])
+	}
+	for i := from; i < len(x); i++ {
+		list[n] = int32(i)
+		if math.Float64bits(x[i])<<1 != 0 { // no branch: spikes cannot be foreseen
+			n++
+		}
+	}
+	return n
+}
+
+// ofFour lists the bits that are set in a mask of four.
+var ofFour = func() (t [16][4]int32) {
+	for mask := range t {
+		n := 0
+		for bit := range 4 {
+			if mask>>bit&1 != 0 {
+				t[mask][n] = int32(bit)
+				n++
+			}
+		}
+	}
+	return t
+}()
 
 // MeanExp sets dst to the mean over columns of exp(s (x - a)²) for the eight rows of
 // panel k. terms is workspace of 8 C values.
@@ -96,20 +151,37 @@ func (p *Panels) MeanExp(dst *Vec, k int, x []float64, s float64, terms []float6
 	}
 }
 
-func productsAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
-	if level == kernel.Portable || len(w) == 0 {
-		productsPlain(dst, w, x)
+func productsAt(level kernel.Set, dst []float64, w []Vec, x []float64, back bool) {
+	if level != kernel.Portable && len(x) > 0 && len(dst) > 0 {
+		productsAssembly(level, dst, w, x, back)
 		return
 	}
-	productsAssembly(level, dst, w, x)
+	for k := range len(dst) / 8 {
+		productsPlain((*Vec)(dst[8*k:]), w[k*len(x):(k+1)*len(x)], x)
+	}
 }
 
-func selectedAt(level kernel.Set, dst *Vec, w []Vec, x []float64, columns []int32) {
-	if level == kernel.Portable || len(columns) == 0 {
-		selectedPlain(dst, w, x, columns)
+func distancesAt(level kernel.Set, dst []float64, w []Vec, x []float64, back bool) {
+	if level != kernel.Portable && len(x) > 0 && len(dst) > 0 {
+		distancesAssembly(level, dst, w, x, back)
 		return
 	}
-	selectedAssembly(level, dst, w, x, columns)
+	for k := range len(dst) / 8 {
+		distancesPlain((*Vec)(dst[8*k:]), w[k*len(x):(k+1)*len(x)], x)
+	}
+}
+
+func selectedAt(level kernel.Set, dst []float64, w []Vec, x []float64, columns []int32) {
+	if len(columns) == 0 || len(dst) == 0 {
+		return
+	}
+	if level != kernel.Portable {
+		selectedAssembly(level, dst, w, x, columns)
+		return
+	}
+	for k := range len(dst) / 8 {
+		selectedPlain((*Vec)(dst[8*k:]), w[k*len(x):(k+1)*len(x)], x, columns)
+	}
 }
 
 func selectedPlain(dst *Vec, w []Vec, x []float64, columns []int32) {
@@ -126,14 +198,6 @@ func selectedPlain(dst *Vec, w []Vec, x []float64, columns []int32) {
 		a7 += float64(v * c[7])
 	}
 	*dst = Vec{a0, a1, a2, a3, a4, a5, a6, a7}
-}
-
-func distancesAt(level kernel.Set, dst *Vec, w []Vec, x []float64) {
-	if level == kernel.Portable || len(w) == 0 {
-		distancesPlain(dst, w, x)
-		return
-	}
-	distancesAssembly(level, dst, w, x)
 }
 
 func productsPlain(dst *Vec, w []Vec, x []float64) {

@@ -4,20 +4,20 @@
 
 package dense
 
-// productsAVX2 sets dst to the sums over j of w[j] x[j], w in n columns.
+// productsAVX2 sets dst to the sums over j of w[j] x[j], w in n columns. Goes through panels of n columns, next bytes from the end of one to the beginning of the next.
 //
 //go:noescape
-func productsAVX2(dst *float64, w *float64, x *float64, n int)
+func productsAVX2(dst *float64, w *float64, x *float64, n int, panels int, next int)
 
-// distancesAVX2 sets dst to the sums over j of (x[j] - w[j])^2, w in n columns.
+// distancesAVX2 sets dst to the sums over j of (x[j] - w[j])^2, w in n columns. Goes through panels of n columns, next bytes from the end of one to the beginning of the next.
 //
 //go:noescape
-func distancesAVX2(dst *float64, w *float64, x *float64, n int)
+func distancesAVX2(dst *float64, w *float64, x *float64, n int, panels int, next int)
 
-// selectedAVX2 adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.
+// selectedAVX2 adds the sum over the n > 0 columns j named of w[j] x[j] to dst, one after the other, for panels that are stride bytes apart.
 //
 //go:noescape
-func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int)
+func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int, panels int, stride int)
 
 // expAVX2 is dst = exp(c[0] x) over n columns; see expPlain.
 //
@@ -29,20 +29,20 @@ func expAVX2(dst *float64, x *float64, n int, c *float64)
 //go:noescape
 func squashAVX2(x *float64, n int, c *float64)
 
-// productsAVX512 sets dst to the sums over j of w[j] x[j], w in n columns.
+// productsAVX512 sets dst to the sums over j of w[j] x[j], w in n columns. Goes through panels of n columns, next bytes from the end of one to the beginning of the next.
 //
 //go:noescape
-func productsAVX512(dst *float64, w *float64, x *float64, n int)
+func productsAVX512(dst *float64, w *float64, x *float64, n int, panels int, next int)
 
-// distancesAVX512 sets dst to the sums over j of (x[j] - w[j])^2, w in n columns.
+// distancesAVX512 sets dst to the sums over j of (x[j] - w[j])^2, w in n columns. Goes through panels of n columns, next bytes from the end of one to the beginning of the next.
 //
 //go:noescape
-func distancesAVX512(dst *float64, w *float64, x *float64, n int)
+func distancesAVX512(dst *float64, w *float64, x *float64, n int, panels int, next int)
 
-// selectedAVX512 adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.
+// selectedAVX512 adds the sum over the n > 0 columns j named of w[j] x[j] to dst, one after the other, for panels that are stride bytes apart.
 //
 //go:noescape
-func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int)
+func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int, panels int, stride int)
 
 // expAVX512 is dst = exp(c[0] x) over n columns; see expPlain.
 //
@@ -53,6 +53,11 @@ func expAVX512(dst *float64, x *float64, n int, c *float64)
 //
 //go:noescape
 func squashAVX512(x *float64, n int, c *float64)
+
+// nonzeroAVX2 lists which of the first 4n values are not zero; table says which of four each mask means. It may write three beyond the last.
+//
+//go:noescape
+func nonzeroAVX2(list *int32, x *float64, n int, table *int32) (count int)
 
 // conditionAVX2 is dst = (x - mean)/scale within ±limit over n columns; bad is not 0 when an x is no number.
 //

@@ -4,13 +4,16 @@
 
 #include "textflag.h"
 
-// func productsAVX2(dst *float64, w *float64, x *float64, n int)
+// func productsAVX2(dst *float64, w *float64, x *float64, n int, panels int, next int)
 // Requires: AVX
-TEXT ·productsAVX2(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   n+24(FP), BX
+TEXT ·productsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ panels+32(FP), DX
+
+panel:
+	MOVQ   x+16(FP), BX
+	MOVQ   n+24(FP), SI
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
@@ -19,60 +22,60 @@ TEXT ·productsAVX2(SB), NOSPLIT, $0-32
 	VXORPD X5, X5, X5
 	VXORPD X6, X6, X6
 	VXORPD X7, X7, X7
-	MOVQ   BX, SI
-	SHRQ   $0x02, SI
-	ANDQ   $0x03, BX
+	MOVQ   SI, DI
+	SHRQ   $0x02, DI
+	ANDQ   $0x03, SI
 
 loop:
-	TESTQ        SI, SI
+	TESTQ        DI, DI
 	JZ           loopdone
 	VMOVUPD      (CX), Y8
 	VMOVUPD      32(CX), Y9
-	VBROADCASTSD (DX), Y10
+	VBROADCASTSD (BX), Y10
 	VMULPD       Y10, Y8, Y8
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y8, Y0, Y0
 	VADDPD       Y9, Y1, Y1
 	VMOVUPD      64(CX), Y8
 	VMOVUPD      96(CX), Y9
-	VBROADCASTSD 8(DX), Y10
+	VBROADCASTSD 8(BX), Y10
 	VMULPD       Y10, Y8, Y8
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y8, Y2, Y2
 	VADDPD       Y9, Y3, Y3
 	VMOVUPD      128(CX), Y8
 	VMOVUPD      160(CX), Y9
-	VBROADCASTSD 16(DX), Y10
+	VBROADCASTSD 16(BX), Y10
 	VMULPD       Y10, Y8, Y8
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y8, Y4, Y4
 	VADDPD       Y9, Y5, Y5
 	VMOVUPD      192(CX), Y8
 	VMOVUPD      224(CX), Y9
-	VBROADCASTSD 24(DX), Y10
+	VBROADCASTSD 24(BX), Y10
 	VMULPD       Y10, Y8, Y8
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y8, Y6, Y6
 	VADDPD       Y9, Y7, Y7
 	ADDQ         $+256, CX
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JMP          loop
 
 loopdone:
 rest:
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           restdone
 	VMOVUPD      (CX), Y8
 	VMOVUPD      32(CX), Y9
-	VBROADCASTSD (DX), Y10
+	VBROADCASTSD (BX), Y10
 	VMULPD       Y10, Y8, Y8
 	VMULPD       Y10, Y9, Y9
 	VADDPD       Y8, Y0, Y0
 	VADDPD       Y9, Y1, Y1
 	ADDQ         $0x40, CX
-	ADDQ         $0x08, DX
-	DECQ         BX
+	ADDQ         $0x08, BX
+	DECQ         SI
 	JMP          rest
 
 restdone:
@@ -84,16 +87,27 @@ restdone:
 	VADDPD  Y5, Y1, Y1
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
+	MOVQ    next+40(FP), BX
+	ADDQ    BX, CX
+	SARQ    $0x3f, BX
+	ORQ     $0x01, BX
+	SHLQ    $0x06, BX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     panel
 	VZEROUPPER
 	RET
 
-// func distancesAVX2(dst *float64, w *float64, x *float64, n int)
+// func distancesAVX2(dst *float64, w *float64, x *float64, n int, panels int, next int)
 // Requires: AVX
-TEXT ·distancesAVX2(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   n+24(FP), BX
+TEXT ·distancesAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ panels+32(FP), DX
+
+panel:
+	MOVQ   x+16(FP), BX
+	MOVQ   n+24(FP), SI
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
@@ -102,16 +116,16 @@ TEXT ·distancesAVX2(SB), NOSPLIT, $0-32
 	VXORPD X5, X5, X5
 	VXORPD X6, X6, X6
 	VXORPD X7, X7, X7
-	MOVQ   BX, SI
-	SHRQ   $0x02, SI
-	ANDQ   $0x03, BX
+	MOVQ   SI, DI
+	SHRQ   $0x02, DI
+	ANDQ   $0x03, SI
 
 loop:
-	TESTQ        SI, SI
+	TESTQ        DI, DI
 	JZ           loopdone
 	VMOVUPD      (CX), Y8
 	VMOVUPD      32(CX), Y9
-	VBROADCASTSD (DX), Y10
+	VBROADCASTSD (BX), Y10
 	VSUBPD       Y8, Y10, Y8
 	VMULPD       Y8, Y8, Y8
 	VSUBPD       Y9, Y10, Y9
@@ -120,7 +134,7 @@ loop:
 	VADDPD       Y9, Y1, Y1
 	VMOVUPD      64(CX), Y8
 	VMOVUPD      96(CX), Y9
-	VBROADCASTSD 8(DX), Y10
+	VBROADCASTSD 8(BX), Y10
 	VSUBPD       Y8, Y10, Y8
 	VMULPD       Y8, Y8, Y8
 	VSUBPD       Y9, Y10, Y9
@@ -129,7 +143,7 @@ loop:
 	VADDPD       Y9, Y3, Y3
 	VMOVUPD      128(CX), Y8
 	VMOVUPD      160(CX), Y9
-	VBROADCASTSD 16(DX), Y10
+	VBROADCASTSD 16(BX), Y10
 	VSUBPD       Y8, Y10, Y8
 	VMULPD       Y8, Y8, Y8
 	VSUBPD       Y9, Y10, Y9
@@ -138,7 +152,7 @@ loop:
 	VADDPD       Y9, Y5, Y5
 	VMOVUPD      192(CX), Y8
 	VMOVUPD      224(CX), Y9
-	VBROADCASTSD 24(DX), Y10
+	VBROADCASTSD 24(BX), Y10
 	VSUBPD       Y8, Y10, Y8
 	VMULPD       Y8, Y8, Y8
 	VSUBPD       Y9, Y10, Y9
@@ -146,17 +160,17 @@ loop:
 	VADDPD       Y8, Y6, Y6
 	VADDPD       Y9, Y7, Y7
 	ADDQ         $+256, CX
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JMP          loop
 
 loopdone:
 rest:
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           restdone
 	VMOVUPD      (CX), Y8
 	VMOVUPD      32(CX), Y9
-	VBROADCASTSD (DX), Y10
+	VBROADCASTSD (BX), Y10
 	VSUBPD       Y8, Y10, Y8
 	VMULPD       Y8, Y8, Y8
 	VSUBPD       Y9, Y10, Y9
@@ -164,8 +178,8 @@ rest:
 	VADDPD       Y8, Y0, Y0
 	VADDPD       Y9, Y1, Y1
 	ADDQ         $0x40, CX
-	ADDQ         $0x08, DX
-	DECQ         BX
+	ADDQ         $0x08, BX
+	DECQ         SI
 	JMP          rest
 
 restdone:
@@ -177,37 +191,49 @@ restdone:
 	VADDPD  Y5, Y1, Y1
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
+	MOVQ    next+40(FP), BX
+	ADDQ    BX, CX
+	SARQ    $0x3f, BX
+	ORQ     $0x01, BX
+	SHLQ    $0x06, BX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     panel
 	VZEROUPPER
 	RET
 
-// func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int)
+// func selectedAVX2(dst *float64, w *float64, x *float64, columns *int32, n int, panels int, stride int)
 // Requires: AVX
-TEXT ·selectedAVX2(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    w+8(FP), CX
-	MOVQ    x+16(FP), DX
-	MOVQ    columns+24(FP), BX
-	MOVQ    n+32(FP), SI
+TEXT ·selectedAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ panels+40(FP), BX
+	MOVQ stride+48(FP), SI
+
+panel:
 	VMOVUPD (AX), Y0
 	VMOVUPD 32(AX), Y1
+	MOVQ    columns+24(FP), DI
+	MOVQ    n+32(FP), R8
 
 loop:
-	TESTQ        SI, SI
-	JZ           loopdone
-	MOVLQSX      (BX), DI
-	VBROADCASTSD (DX)(DI*8), Y2
-	SHLQ         $0x06, DI
-	VMULPD       (CX)(DI*1), Y2, Y3
+	MOVLQSX      (DI), R9
+	VBROADCASTSD (DX)(R9*8), Y2
+	SHLQ         $0x06, R9
+	VMULPD       (CX)(R9*1), Y2, Y3
 	VADDPD       Y3, Y0, Y0
-	VMULPD       32(CX)(DI*1), Y2, Y2
+	VMULPD       32(CX)(R9*1), Y2, Y2
 	VADDPD       Y2, Y1, Y1
-	ADDQ         $0x04, BX
-	DECQ         SI
-	JMP          loop
-
-loopdone:
-	VMOVUPD Y0, (AX)
-	VMOVUPD Y1, 32(AX)
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          loop
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	ADDQ         $0x40, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          panel
 	VZEROUPPER
 	RET
 
@@ -364,56 +390,59 @@ loopdone:
 	VZEROUPPER
 	RET
 
-// func productsAVX512(dst *float64, w *float64, x *float64, n int)
+// func productsAVX512(dst *float64, w *float64, x *float64, n int, panels int, next int)
 // Requires: AVX, AVX512F
-TEXT ·productsAVX512(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   n+24(FP), BX
+TEXT ·productsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ panels+32(FP), DX
+
+panel:
+	MOVQ   x+16(FP), BX
+	MOVQ   n+24(FP), SI
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	MOVQ   BX, SI
-	SHRQ   $0x02, SI
-	ANDQ   $0x03, BX
+	MOVQ   SI, DI
+	SHRQ   $0x02, DI
+	ANDQ   $0x03, SI
 
 loop:
-	TESTQ        SI, SI
+	TESTQ        DI, DI
 	JZ           loopdone
 	VMOVUPD      (CX), Z4
-	VBROADCASTSD (DX), Z5
+	VBROADCASTSD (BX), Z5
 	VMULPD       Z5, Z4, Z4
 	VADDPD       Z4, Z0, Z0
 	VMOVUPD      64(CX), Z4
-	VBROADCASTSD 8(DX), Z5
+	VBROADCASTSD 8(BX), Z5
 	VMULPD       Z5, Z4, Z4
 	VADDPD       Z4, Z1, Z1
 	VMOVUPD      128(CX), Z4
-	VBROADCASTSD 16(DX), Z5
+	VBROADCASTSD 16(BX), Z5
 	VMULPD       Z5, Z4, Z4
 	VADDPD       Z4, Z2, Z2
 	VMOVUPD      192(CX), Z4
-	VBROADCASTSD 24(DX), Z5
+	VBROADCASTSD 24(BX), Z5
 	VMULPD       Z5, Z4, Z4
 	VADDPD       Z4, Z3, Z3
 	ADDQ         $+256, CX
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JMP          loop
 
 loopdone:
 rest:
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           restdone
 	VMOVUPD      (CX), Z4
-	VBROADCASTSD (DX), Z5
+	VBROADCASTSD (BX), Z5
 	VMULPD       Z5, Z4, Z4
 	VADDPD       Z4, Z0, Z0
 	ADDQ         $0x40, CX
-	ADDQ         $0x08, DX
-	DECQ         BX
+	ADDQ         $0x08, BX
+	DECQ         SI
 	JMP          rest
 
 restdone:
@@ -421,64 +450,75 @@ restdone:
 	VADDPD  Z3, Z2, Z2
 	VADDPD  Z2, Z0, Z0
 	VMOVUPD Z0, (AX)
+	MOVQ    next+40(FP), BX
+	ADDQ    BX, CX
+	SARQ    $0x3f, BX
+	ORQ     $0x01, BX
+	SHLQ    $0x06, BX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     panel
 	VZEROUPPER
 	RET
 
-// func distancesAVX512(dst *float64, w *float64, x *float64, n int)
+// func distancesAVX512(dst *float64, w *float64, x *float64, n int, panels int, next int)
 // Requires: AVX, AVX512F
-TEXT ·distancesAVX512(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   x+16(FP), DX
-	MOVQ   n+24(FP), BX
+TEXT ·distancesAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ panels+32(FP), DX
+
+panel:
+	MOVQ   x+16(FP), BX
+	MOVQ   n+24(FP), SI
 	VXORPD X0, X0, X0
 	VXORPD X1, X1, X1
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
-	MOVQ   BX, SI
-	SHRQ   $0x02, SI
-	ANDQ   $0x03, BX
+	MOVQ   SI, DI
+	SHRQ   $0x02, DI
+	ANDQ   $0x03, SI
 
 loop:
-	TESTQ        SI, SI
+	TESTQ        DI, DI
 	JZ           loopdone
 	VMOVUPD      (CX), Z4
-	VBROADCASTSD (DX), Z5
+	VBROADCASTSD (BX), Z5
 	VSUBPD       Z4, Z5, Z4
 	VMULPD       Z4, Z4, Z4
 	VADDPD       Z4, Z0, Z0
 	VMOVUPD      64(CX), Z4
-	VBROADCASTSD 8(DX), Z5
+	VBROADCASTSD 8(BX), Z5
 	VSUBPD       Z4, Z5, Z4
 	VMULPD       Z4, Z4, Z4
 	VADDPD       Z4, Z1, Z1
 	VMOVUPD      128(CX), Z4
-	VBROADCASTSD 16(DX), Z5
+	VBROADCASTSD 16(BX), Z5
 	VSUBPD       Z4, Z5, Z4
 	VMULPD       Z4, Z4, Z4
 	VADDPD       Z4, Z2, Z2
 	VMOVUPD      192(CX), Z4
-	VBROADCASTSD 24(DX), Z5
+	VBROADCASTSD 24(BX), Z5
 	VSUBPD       Z4, Z5, Z4
 	VMULPD       Z4, Z4, Z4
 	VADDPD       Z4, Z3, Z3
 	ADDQ         $+256, CX
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JMP          loop
 
 loopdone:
 rest:
-	TESTQ        BX, BX
+	TESTQ        SI, SI
 	JZ           restdone
 	VMOVUPD      (CX), Z4
-	VBROADCASTSD (DX), Z5
+	VBROADCASTSD (BX), Z5
 	VSUBPD       Z4, Z5, Z4
 	VMULPD       Z4, Z4, Z4
 	VADDPD       Z4, Z0, Z0
 	ADDQ         $0x40, CX
-	ADDQ         $0x08, DX
-	DECQ         BX
+	ADDQ         $0x08, BX
+	DECQ         SI
 	JMP          rest
 
 restdone:
@@ -486,33 +526,45 @@ restdone:
 	VADDPD  Z3, Z2, Z2
 	VADDPD  Z2, Z0, Z0
 	VMOVUPD Z0, (AX)
+	MOVQ    next+40(FP), BX
+	ADDQ    BX, CX
+	SARQ    $0x3f, BX
+	ORQ     $0x01, BX
+	SHLQ    $0x06, BX
+	ADDQ    BX, AX
+	DECQ    DX
+	JNZ     panel
 	VZEROUPPER
 	RET
 
-// func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int)
+// func selectedAVX512(dst *float64, w *float64, x *float64, columns *int32, n int, panels int, stride int)
 // Requires: AVX, AVX512F
-TEXT ·selectedAVX512(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    w+8(FP), CX
-	MOVQ    x+16(FP), DX
-	MOVQ    columns+24(FP), BX
-	MOVQ    n+32(FP), SI
+TEXT ·selectedAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ panels+40(FP), BX
+	MOVQ stride+48(FP), SI
+
+panel:
 	VMOVUPD (AX), Z0
+	MOVQ    columns+24(FP), DI
+	MOVQ    n+32(FP), R8
 
 loop:
-	TESTQ        SI, SI
-	JZ           loopdone
-	MOVLQSX      (BX), DI
-	VBROADCASTSD (DX)(DI*8), Z1
-	SHLQ         $0x06, DI
-	VMULPD       (CX)(DI*1), Z1, Z1
+	MOVLQSX      (DI), R9
+	VBROADCASTSD (DX)(R9*8), Z1
+	SHLQ         $0x06, R9
+	VMULPD       (CX)(R9*1), Z1, Z1
 	VADDPD       Z1, Z0, Z0
-	ADDQ         $0x04, BX
-	DECQ         SI
-	JMP          loop
-
-loopdone:
-	VMOVUPD Z0, (AX)
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          loop
+	VMOVUPD      Z0, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         SI, CX
+	DECQ         BX
+	JNZ          panel
 	VZEROUPPER
 	RET
 
@@ -619,6 +671,40 @@ loop:
 	JMP     loop
 
 loopdone:
+	VZEROUPPER
+	RET
+
+// func nonzeroAVX2(list *int32, x *float64, n int, table *int32) (count int)
+// Requires: AVX, AVX2, POPCNT, SSE2
+TEXT ·nonzeroAVX2(SB), NOSPLIT, $0-40
+	MOVQ         list+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         table+24(FP), BX
+	XORQ         SI, SI
+	VXORPD       Y0, Y0, Y0
+	VPXOR        X1, X1, X1
+	MOVQ         $0x0000000000000004, DI
+	MOVQ         DI, X2
+	VPBROADCASTD X2, X2
+
+loop:
+	TESTQ     DX, DX
+	JZ        loopdone
+	VCMPPD    $0x04, (CX), Y0, Y3
+	VMOVMSKPD Y3, DI
+	POPCNTQ   DI, R8
+	SHLQ      $0x04, DI
+	VPADDD    (BX)(DI*1), X1, X3
+	VMOVDQU   X3, (AX)(SI*4)
+	ADDQ      R8, SI
+	VPADDD    X2, X1, X1
+	ADDQ      $0x20, CX
+	DECQ      DX
+	JMP       loop
+
+loopdone:
+	MOVQ SI, count+32(FP)
 	VZEROUPPER
 	RET
 

@@ -19,7 +19,7 @@ func TestPanels(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	defer func(l kernel.Set) { level = l }(level)
 	for _, level = range kernel.Supported() {
-		for _, size := range [][2]int{{1, 1}, {2, 96}, {8, 4}, {9, 7}, {64, 96}, {17, 10}, {3, 5}} {
+		for _, size := range [][2]int{{1, 1}, {2, 96}, {8, 4}, {9, 7}, {64, 96}, {17, 10}, {3, 5}, {100, 3000}, {24, 9001}} {
 			m := New(size[0], size[1])
 			x := make([]float64, size[1])
 			for i := range m.V {
@@ -29,9 +29,14 @@ func TestPanels(t *testing.T) {
 				x[i] = r.NormFloat64()
 			}
 			p := Pack(m)
+			p.back = size[0] == 17
 			y, d := make([]float64, p.Padded()), make([]float64, p.Padded())
-			p.Products(y, x)
-			p.Distances(d, x)
+			for range 2 { // forwards and backwards
+				clear(y)
+				clear(d)
+				p.Products(y, x)
+				p.Distances(d, x)
+			}
 			for i := range m.R {
 				if y[i] != Dot(m.Row(i), x) || d[i] != Distance2(m.Row(i), x) {
 					t.Fatalf("%v, %v: row %d: %v, %v; Dot and Distance2 say %v, %v", level, size, i, y[i], d[i], Dot(m.Row(i), x), Distance2(m.Row(i), x))
@@ -138,10 +143,10 @@ func compare(t *testing.T, x []float64) {
 	for i := range w {
 		copy(w[i][:], x[8*i:])
 	}
-	run := func(level kernel.Set) (out [7][]float64) {
+	run := func(level kernel.Set) (out [8][]float64) {
 		a, b, s := Vec{}, Vec{}, Vec{1, -1, 0.5}
 		columns := []int32{int32(len(w) / 2), 0, int32(len(w) - 1), 0}
-		selectedAt(level, &s, w, x[:len(w)], columns)
+		selectedAt(level, s[:], w, x[:len(w)], columns)
 		tanh := make([]float64, n)
 		for i, v := range x {
 			if tanh[i] = v; v != v {
@@ -163,8 +168,18 @@ func compare(t *testing.T, x []float64) {
 		u, spikes := slices.Clone(x[:n-1]), make([]float64, n-1)
 		neurons.stepAt(level, u, spikes, scale)
 		v := x[:len(w)]
-		productsAt(level, &a, w, v)
-		distancesAt(level, &b, w, v)
+		productsAt(level, a[:], w, v, false)
+		distancesAt(level, b[:], w, v, len(w)%2 == 0)
+		sparse := slices.Clone(x[:n-1])
+		for i := range sparse {
+			if i*i%3 == 1 {
+				sparse[i] = math.Copysign(0, sparse[i])
+			}
+		}
+		list, where := make([]int32, n+2), make([]float64, n)
+		for i, k := range list[:nonzeroAt(level, list, sparse)] {
+			where[i] = float64(k) + 1
+		}
 		e := make([]float64, n)
 		c := expConstants
 		c[0] = -0.5
@@ -174,7 +189,7 @@ func compare(t *testing.T, x []float64) {
 				e[i] = 0
 			}
 		}
-		return [7][]float64{a[:], b[:], e, s[:], tanh, scaled, append(u, spikes...)}
+		return [8][]float64{a[:], b[:], e, s[:], tanh, scaled, append(u, spikes...), where}
 	}
 	want := run(kernel.Portable)
 	for _, level := range kernel.Supported()[1:] {

@@ -24,14 +24,18 @@ func panels() {
 		w.exponentials()
 		w.squash()
 	}
+	nonzeroAVX2()
 	conditionAVX2()
 	fireAVX2()
 }
 
 // panel adds up terms in four interleaved sums; what is left over goes to the first.
 func (w width) panel(name, doc string, term func(v [2]reg.VecVirtual, x reg.VecVirtual)) {
-	w.begin(name, "func(dst, w, x *float64, n int)", doc)
-	dst, m, x, n := param("dst"), param("w"), param("x"), param("n")
+	w.begin(name, "func(dst, w, x *float64, n, panels, next int)", doc+" Goes through panels of n columns, next bytes from the end of one to the beginning of the next.")
+	dst, m, panels := param("dst"), param("w"), param("panels")
+	back := GP64() // from one column of dst to the next: up or down as the panels go
+	Label("panel")
+	x, n := param("x"), param("n")
 	var s [4][2]reg.VecVirtual
 	for i := range s {
 		s[i] = w.zeros()
@@ -65,6 +69,16 @@ func (w width) panel(name, doc string, term func(v [2]reg.VecVirtual, x reg.VecV
 		VADDPD(s[2][h], s[0][h], s[0][h])
 	}
 	w.store(s[0], dst, 0)
+	next := param("next")
+	ADDQ(next, m)
+	// The sign of next tells the way of dst.
+	MOVQ(next, back)
+	SARQ(Imm(63), back)
+	ORQ(Imm(1), back)
+	SHLQ(Imm(6), back)
+	ADDQ(back, dst)
+	DECQ(panels)
+	JNZ(LabelRef("panel"))
 	w.end()
 }
 
@@ -129,23 +143,62 @@ func (w width) exponentials() {
 
 // selected adds up whole columns, one after the other.
 func (w width) selected() {
-	w.begin("selected", "func(dst, w, x *float64, columns *int32, n int)", "adds the sum over the n columns j named of w[j] x[j] to dst, one after the other.")
-	dst, m, x, columns, n := param("dst"), param("w"), param("x"), param("columns"), param("n")
+	w.begin("selected", "func(dst, w, x *float64, columns *int32, n, panels, stride int)", "adds the sum over the n > 0 columns j named of w[j] x[j] to dst, one after the other, for panels that are stride bytes apart.")
+	dst, m, x, panels, stride := param("dst"), param("w"), param("x"), param("panels"), param("stride")
+	Label("panel")
 	s := w.columns(dst, 0)
+	columns, n := param("columns"), param("n")
 	at, j := GP64(), GP64()
-	repeat("loop", n, func() {
-		MOVLQSX(Mem{Base: columns}, j)
-		f := w.spread(Mem{Base: x, Index: j, Scale: 8})
-		MOVQ(j, at)
-		SHLQ(Imm(6), at)
-		for h := range w.parts {
-			t := w.mul(f, Mem{Base: m, Index: at, Scale: 1, Disp: h * w.bytes})
-			VADDPD(t, s[h], s[h])
-		}
-		ADDQ(Imm(4), columns)
-	})
+	Label("loop")
+	MOVLQSX(Mem{Base: columns}, j)
+	f := w.spread(Mem{Base: x, Index: j, Scale: 8})
+	MOVQ(j, at)
+	SHLQ(Imm(6), at)
+	for h := range w.parts {
+		t := w.mul(f, Mem{Base: m, Index: at, Scale: 1, Disp: h * w.bytes})
+		VADDPD(t, s[h], s[h])
+	}
+	ADDQ(Imm(4), columns)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
 	w.store(s, dst, 0)
+	ADDQ(Imm(column), dst)
+	ADDQ(stride, m)
+	DECQ(panels)
+	JNZ(LabelRef("panel"))
 	w.end()
+}
+
+// nonzeroAVX2 serves both widths.
+func nonzeroAVX2() {
+	TEXT("nonzeroAVX2", NOSPLIT, "func(list *int32, x *float64, n int, table *int32) (count int)")
+	Pragma("noescape")
+	Doc("nonzeroAVX2 lists which of the first 4n values are not zero; table says which of four each mask means. It may write three beyond the last.")
+	list, x, n, table := param("list"), param("x"), param("n"), param("table")
+	count, mask, bits := GP64(), GP64(), GP64()
+	XORQ(count, count)
+	none, first, four := YMM(), XMM(), XMM()
+	VXORPD(none, none, none)
+	VPXOR(first, first, first)
+	word := GP64()
+	MOVQ(U64(4), word)
+	MOVQ(word, four)
+	VPBROADCASTD(four, four)
+	repeat("loop", n, func() {
+		v, which := YMM(), XMM()
+		VCMPPD(Imm(4), Mem{Base: x}, none, v) // not equal, true for NaN
+		VMOVMSKPD(v, mask.As32())
+		POPCNTQ(mask, bits)
+		SHLQ(Imm(4), mask)
+		VPADDD(Mem{Base: table, Index: mask, Scale: 1}, first, which)
+		VMOVDQU(which, Mem{Base: list, Index: count, Scale: 4})
+		ADDQ(bits, count)
+		VPADDD(four, first, first)
+		ADDQ(Imm(32), x)
+	})
+	Store(count, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
 }
 
 // constantAVX2 returns a register with the number of these bits in every lane.
