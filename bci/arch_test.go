@@ -56,6 +56,7 @@ var arrows = []arrow{
 	{"decoders/...", "decoders/...", "studies and dense algebra stand in their own packages"},
 	{"decoders/...", "stream/kernel", "choice of kernels"},
 	{"decoders/...", "recordings/npz", "networks trained in Python"},
+	{"decoders/...", "recordings/hdf5", "networks in NIR files"},
 	{"decoders/...", "gonum.org/v1/gonum/...", "solvers"},
 
 	{"bci", "stream/...", "the engine moves chunks and opens networks"},

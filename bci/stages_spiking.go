@@ -36,7 +36,8 @@ var spikingStages = []StageType{
 			{Name: "seed", Kind: Integer, Default: 1.0, Max: 1e9, Doc: "of weights, order and dropout"},
 			{Name: "saturate", Kind: Number, Default: 3.0, Min: -1, Max: 1e6, Doc: "rows are clipped at this many standard deviations; negative = never"},
 			{Name: "logits", Kind: Truth, Default: false, Doc: "put out the read-out itself, for a stop stage that accumulates"},
-			{Name: "file", Kind: Text, Default: "", Doc: "network trained elsewhere, JSON or NPZ with a probe, taken as it is; bci train puts it into the model"},
+			{Name: "file", Kind: Text, Default: "", Doc: "network trained elsewhere, JSON or NPZ with a probe, or NIR, taken as it is; bci train puts it into the model"},
+			{Name: "file-step", Kind: Number, Unit: "s", Default: 1e-4, Min: 1e-9, Max: 1000, Doc: "time per step that a NIR file was made for (exporters use 0.0001 whatever the data's rate)"},
 			{Name: "raw", Kind: Truth, Default: false, Doc: "rows go in as they are, not centred and scaled by the training rows"},
 			{Name: "exit", Kind: Text, Default: "none", Choices: append([]string{"none"}, decoders.StopRules...), Doc: "stopping rule that ends a trial early and saves the steps that are left; the settings below are its own"},
 		}, stopParams...),
@@ -48,7 +49,7 @@ var spikingStages = []StageType{
 					Rate: s.Float("rate"), Decay: s.Float("decay"), Dropout: s.Float("dropout"), Patience: s.Int("patience"), Seed: uint64(s.Int("seed")),
 				},
 				Encoder: s.Text("encoder"), Step: s.Float("step"), Steps: s.Int("steps"), Saturate: s.Float("saturate"), Logits: s.Bool("logits"), Cue: s.Texts("cue"),
-				File: s.Text("file"), Raw: s.Bool("raw"),
+				File: s.Text("file"), FileStep: s.Float("file-step"), Raw: s.Bool("raw"),
 			}
 			for _, n := range s.Floats("sizes") {
 				k.Sizes = append(k.Sizes, int(n))

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"neurostream/recordings/hdf5"
 	"neurostream/recordings/npz"
 )
 
@@ -17,7 +18,7 @@ import (
 const maxNetworkFile = 64 << 20
 
 // ReadNetworkFile reads a network that was trained elsewhere, and runs its probe. Two
-// layouts are read, told apart by content.
+// layouts of ours are read, told apart by content.
 //
 // JSON: a [NetworkFile].
 //
@@ -31,11 +32,9 @@ const maxNetworkFile = 64 << 20
 //	numpy.savez("net.npz", header=numpy.frombuffer(json.dumps(header).encode(), numpy.uint8),
 //	    **{"0.weights": w0, "0.bias": b0, "1.beta": beta, …, "probe.input": x, "probe.output": y})
 //
-// NIR files are not read. They are HDF5; the Go packages for it bind the C library, which a
-// static binary without a compiler cannot have, and the one in pure Go (scigolib/hdf5) could
-// not be had from the module proxy. A NIR graph is converted in Python, where it comes from,
-// by writing its nodes' arrays into this layout.
-func ReadNetworkFile(path string) (*NetworkFile, error) {
+// A third one is not ours: NIR files (HDF5, as nir.write makes them), with steps of dt
+// seconds; see [ParseNIR] for what is read of them. dt is ignored otherwise, and 0 is 1e-4.
+func ReadNetworkFile(path string, dt float64) (*NetworkFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -48,14 +47,22 @@ func ReadNetworkFile(path string) (*NetworkFile, error) {
 	if len(b) > maxNetworkFile {
 		return nil, fmt.Errorf("%s: larger than %d MiB, so it is not read as a network", path, maxNetworkFile>>20)
 	}
-	n, err := ParseNetworkFile(b)
+	var n *NetworkFile
+	if bytes.HasPrefix(b, []byte(hdf5.Magic)) {
+		if dt == 0 {
+			dt = 1e-4
+		}
+		n, err = ParseNIR(b, dt)
+	} else {
+		n, err = ParseNetworkFile(b)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return n, nil
 }
 
-// ParseNetworkFile reads either layout and checks it: a network without a probe is
+// ParseNetworkFile reads either layout of ours and checks it: a network without a probe is
 // refused, because only a probe shows that its conventions are ours.
 func ParseNetworkFile(b []byte) (*NetworkFile, error) {
 	var f *NetworkFile

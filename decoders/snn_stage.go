@@ -44,8 +44,9 @@ type SNN struct {
 	Raw      bool    // rows are centred and scaled already; default: z-score with the training rows
 	Saturate float64 // clip z-scores at ± this; 0 = 3, negative = never; ignored when Raw
 	Cue      []string
-	Exit     *Stop  // nil = every step is computed; its Cue is that of the network
-	File     string // a network trained elsewhere (see ReadNetworkFile): Fit takes it as it is, so every trial can calibrate the exit; Training is ignored
+	Exit     *Stop   // nil = every step is computed; its Cue is that of the network
+	File     string  // a network trained elsewhere (see ReadNetworkFile): Fit takes it as it is, so every trial can calibrate the exit; Training is ignored
+	FileStep float64 // seconds per step that a NIR file was made for; 0 = 1e-4
 
 	model *snnFile
 	c     conditioning
@@ -236,7 +237,7 @@ func (k *SNN) fit(ctx context.Context, rows *Rows, progress func(done, total int
 	var f *NetworkFile
 	steps, convert := max(1, k.Steps), k.Method == TrainQCFS && k.File == ""
 	if k.File != "" {
-		f, err = ReadNetworkFile(k.File)
+		f, err = ReadNetworkFile(k.File, k.FileStep)
 	} else {
 		method, shown := train, steps
 		if convert {
