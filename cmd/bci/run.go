@@ -72,6 +72,7 @@ Sinks (--to, may be given more than once; ?tap=STAGE listens behind a stage):
 	f.BoolVar(&r.reload, "reload", false, "watch the model file and swap it in between two chunks when it is replaced")
 	f.DurationVar(&r.refit, "refit", 0, "learn the last stage anew every so often, from the windows of this run whose labels are known, e.g. 60s; 0 = never")
 	f.DurationVar(&r.limit, "for", 0, "stop after this much time, e.g. 90s; 0 = at the end of the source")
+	f.StringVar(&r.quarantine, "quarantine", "", "write datagrams that could not be used into this `file`, with the reason and their bytes")
 	f.BoolVar(&r.asJSON, "json", false, "print the report as one JSON object")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no events on the screen")
 	return c
@@ -86,6 +87,7 @@ type runner struct {
 	quiet       bool
 	reload      bool
 	refit       time.Duration
+	quarantine  string
 	out, errOut io.Writer
 	onPage      func(url string) // called when a page is being served
 }
@@ -234,6 +236,13 @@ func (r *runner) runWith(ctx context.Context, p *bci.Pipeline, m *bci.Model, in 
 	err = engine.Run(ctx)
 	close(ended)
 	watchers.Wait() // what they print comes before the report
+	told := r.errOut
+	if r.quiet {
+		told = io.Discard
+	}
+	if err := showQuarantine(told, in, r.quarantine); err != nil {
+		return nil, nil, err
+	}
 	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && r.limit > 0) && !errors.Is(err, context.Canceled) {
 		return nil, nil, err
 	}

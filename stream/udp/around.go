@@ -34,17 +34,21 @@ func listenAround(ctx context.Context, e Endpoint) (stop func() (heard, hint str
 			text = "no other UDP port of this computer hears anything either"
 		}
 		if len(heard.list) == 0 {
-			switch {
-			case e.Addr.Addr().IsLoopback():
-				hint = fmt.Sprintf("a device on the network sends to this computer's address there: listen with udp://0.0.0.0:%d", e.Addr.Port())
-			case e.Addr.Addr().IsMulticast() && e.Interface == "":
-				hint = "the group may come by another interface: name it with interface=, one of " + strings.Join(interfaceNames(), ", ")
-			default:
-				hint = "is the device started, does it send to this computer and port, and does the firewall let UDP pass?"
-			}
+			hint = e.quietHint()
 		}
 		return text, hint
 	}
+}
+
+// quietHint says what to try where nothing is heard.
+func (e Endpoint) quietHint() string {
+	switch {
+	case e.Addr.Addr().IsLoopback():
+		return fmt.Sprintf("a device on the network sends to this computer's address there: listen with udp://0.0.0.0:%d", e.Addr.Port())
+	case e.Addr.Addr().IsMulticast() && e.Interface == "":
+		return "the group may come by another interface: name it with interface=, one of " + strings.Join(interfaceNames(), ", ")
+	}
+	return "is the device started, does it send to this computer and port, and does the firewall let UDP pass?"
 }
 
 // overheard gathers from several goroutines.

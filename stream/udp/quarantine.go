@@ -2,8 +2,11 @@ package udp
 
 import (
 	"encoding/hex"
+	"fmt"
+	"io"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"neurostream/stream"
 )
@@ -49,6 +52,36 @@ func (q *quarantine) list() []Quarantined {
 		out = append(out, e)
 	}
 	return out
+}
+
+// String says when a datagram came, from where, and why it could not be used.
+func (q *Quarantined) String() string {
+	return fmt.Sprintf("%s from %s, %d bytes: %s", time.Unix(0, int64(q.Stamp)).UTC().Format("2006-01-02 15:04:05.000000"), q.From, q.Size, q.Why)
+}
+
+// WriteQuarantine writes datagrams for a person: a line each (time in UTC), and their
+// bytes, sixteen a line, in hexadecimal and as text.
+func WriteQuarantine(w io.Writer, list []Quarantined) error {
+	for i := range list {
+		q := &list[i]
+		if _, err := fmt.Fprintln(w, q); err != nil {
+			return err
+		}
+		dump := hex.Dumper(w)
+		if _, err := dump.Write(q.Data); err != nil {
+			return err
+		}
+		if err := dump.Close(); err != nil {
+			return err
+		}
+		if n := q.Size - len(q.Data); n > 0 {
+			fmt.Fprintf(w, "%d more bytes were not kept\n", n)
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // glimpse shows the beginning of a datagram in one line.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -475,6 +476,17 @@ func TestOddDatagramsAreQuarantined(t *testing.T) {
 	q := s.Quarantine()
 	if len(q) != 3 || q[0].Size != 1 || q[1].Size != 65507 || q[0].Why == "" {
 		t.Errorf("%+v", q)
+	}
+	var b strings.Builder
+	if err := WriteQuarantine(&b, q); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"from 127.0.0.1:40000, 1 bytes: unicorn: byte 0: length (got 1, want 68)\n00000000  07 ", "65507 bytes: ", "63459 more bytes were not kept\n", ", 0 bytes: ",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the quarantine as text lacks %q:\n%.300s", want, b.String())
+		}
 	}
 }
 
