@@ -86,7 +86,7 @@ type RecordedStream struct {
 
 // NewRecorder creates the file; it fails when it exists.
 func NewRecorder(path string) (*Recorder, error) {
-	w, err := xdf.Create(path, xdf.WriterOptions{})
+	w, err := xdf.Create(path, xdf.WriterOptions{FlushEvery: 500*time.Millisecond - recordEvery})
 	if err != nil {
 		return nil, err
 	}

@@ -260,6 +260,7 @@ func sendUntilEOF(t *testing.T) {
 }
 
 func recordUntilEOF(t *testing.T, path string) {
+	bci.GoLast() // as bci record does
 	r, done := recordAll(untilEOF(), t, path, kinds())
 	fmt.Println("recording")
 	if err := <-done; err != nil {

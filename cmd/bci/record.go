@@ -30,7 +30,10 @@ A crash takes at most half a second; bci xdf repair closes a file that was cut o
 
 Streams that appear later and match are recorded from then on (--only-now: they are
 not). A stream that goes away and comes back with its source id goes on as the same
-stream of the file, with a gap.`,
+stream of the file, with a gap.
+
+The recorder leaves the processors to others, such as a decoder on the same computer
+(Linux: niceness 10): what it has not read yet waits in the senders.`,
 		Example: "  bci record today.xdf\n  bci record today.xdf --type EEG --for 10m\n  bci record today.xdf --at-least 0                             # begin now, whatever appears",
 		Args:    exactly("a file name"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -65,6 +68,7 @@ stream of the file, with a gap.`,
 				ctx, stop = context.WithTimeout(ctx, limit)
 				defer stop()
 			}
+			recording()
 			done := make(chan error, 1)
 			go func() { done <- r.Run(ctx) }()
 			tick := time.NewTicker(time.Second)
@@ -113,6 +117,10 @@ stream of the file, with a gap.`,
 	f.BoolVarP(&quiet, "quiet", "q", false, "no table while recording")
 	return c
 }
+
+// recording is called when a recording begins; a test, which does other things in the same
+// process, replaces it.
+var recording = bci.GoLast
 
 // recordingWatch notices what changes from second to second.
 type recordingWatch struct {

@@ -10,6 +10,8 @@ import (
 	"neurostream/bci"
 )
 
+func init() { recording = func() {} }
+
 // The screen says what has appeared, gone and come back.
 func TestRecordingNews(t *testing.T) {
 	eeg := bci.RecordedStream{Name: "amp\x1b[2J", Type: "EEG", State: "connected", Nominal: 250, Samples: 1000}
