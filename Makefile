@@ -87,8 +87,8 @@ bench: ## the DKF's published simulations in full, and the time of one step of e
 RECORDINGS ?= ../shared/data
 
 .PHONY: early-exit
-early-exit: build ## time saved by answering early, on real recordings (RECORDINGS=folder with the data sets)
-	$(BIN) early-exit --data $(RECORDINGS)
+early-exit: build ## time saved by answering early, on real recordings (RECORDINGS=folder; goes on where it was interrupted)
+	$(BIN) early-exit --data $(RECORDINGS) --keep tmp/early-exit
 
 invariants: ## tests with memory poisoned when it changes hands
 	$(GO) test -short -tags invariants ./stream/... ./bci/... ./replay/...

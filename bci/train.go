@@ -31,6 +31,11 @@ type Trainer struct {
 	Base *Model
 	// Progress, when set, is told what is going on and how far it is, 0 to 1.
 	Progress func(what string, done float64)
+	// Streamed, when set, keeps what stages that learn nothing make of the recordings; see there.
+	Streamed *Streamed
+	// LeaveOut, when set, says which trials are neither learned from nor calibrated on:
+	// recording counts from 0, stretch as in Kept.
+	LeaveOut func(recording, stretch int) bool
 
 	purged map[int]bool // stretches left out altogether, by group; nil = none
 	held   map[int]bool // trials kept for calibration, by group; nil = none
@@ -192,7 +197,9 @@ func (t *Trainer) holdOut(links []stream.Link, task replay.Task) error {
 			return fmt.Errorf("%s: %w", rec.Name, err)
 		}
 		for i, c := range truth.Changes {
-			groups, classes = append(groups, r<<20+i+1), append(classes, c.Class)
+			if !t.leftOut(r, i+1) {
+				groups, classes = append(groups, r<<20+i+1), append(classes, c.Class)
+			}
 		}
 	}
 	t.held = map[int]bool{}
@@ -205,6 +212,10 @@ func (t *Trainer) holdOut(links []stream.Link, task replay.Task) error {
 // Kept reports whether a trial was kept for calibration by the last Train: stretch is the
 // number of the change of state in the truth of the recording with which it begins, from 1.
 func (t *Trainer) Kept(recording, stretch int) bool { return t.held[recording<<20+stretch] }
+
+func (t *Trainer) leftOut(recording, stretch int) bool {
+	return t.LeaveOut != nil && t.LeaveOut(recording, stretch)
+}
 
 // collect streams every recording through the stages and gathers labelled rows.
 func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first, held bool) (*decoders.Rows, error) {
@@ -239,7 +250,16 @@ func (t *Trainer) collect(ctx context.Context, links []stream.Link, task replay.
 func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Task, m *Model, first, held bool, r int, rec TrainingRecording, seconds float64, rows *decoders.Rows) error {
 	p := t.Pipeline
 	player := &replay.Player{Recordings: []recordings.Recording{rec.Recording}, From: rec.From, To: rec.To}
-	b, err := t.start(ctx, player, links, m, first && r == 0, rec.Name)
+	var b *playback
+	var err error
+	if n := front(links); t.Streamed != nil && n > 0 {
+		var k *streamedRecording
+		if k, err = t.Streamed.recording(ctx, p, n, rec); err == nil {
+			b, err = k.play(p, n, links, m, first && r == 0, rec.Name)
+		}
+	} else {
+		b, err = t.start(ctx, player, links, m, first && r == 0, rec.Name)
+	}
 	if err != nil {
 		return err
 	}
@@ -281,7 +301,7 @@ func (t *Trainer) play(ctx context.Context, links []stream.Link, task replay.Tas
 			} else if w.Purity < p.Train.Purity || w.Last != w.Class {
 				continue
 			}
-			if class == noClass || t.purged[r<<20+w.Stretch] || t.held != nil && t.held[r<<20+w.Stretch] != held || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
+			if class == noClass || t.purged[r<<20+w.Stretch] || t.leftOut(r, w.Stretch) || t.held != nil && t.held[r<<20+w.Stretch] != held || (dst.Seq+int64(i))%int64(p.Train.Every) != 0 {
 				continue
 			}
 			rows.X = append(rows.X, dst.Column(nil, i))
@@ -308,16 +328,24 @@ type playback struct {
 	columns  int64
 	sum      *digest
 	summed   *stream.Chunk // what is summed: everything that was read
+	what     *TrainedOn    // known beforehand; nothing is summed
 }
 
 // start opens a recording and the stages; the first one describes the recordings of
 // the model, and the others must be like it.
 func (t *Trainer) start(ctx context.Context, source stream.Source, links []stream.Link, m *Model, describe bool, name string) (*playback, error) {
-	p, b := t.Pipeline, &playback{source: source, chain: stream.Chain{Links: links}}
+	b := &playback{source: source}
 	var err error
 	if b.in, err = source.Open(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	return t.startOn(b, &b.in, 0, links, m, describe, name)
+}
+
+// startOn opens the stages from the skip-th on, on a stream of header in.
+func (t *Trainer) startOn(b *playback, in *stream.Header, skip int, links []stream.Link, m *Model, describe bool, name string) (*playback, error) {
+	p, err := t.Pipeline, error(nil)
+	b.chain.Links = links[skip:]
 	if describe {
 		m.RateHz = b.in.Rate
 		for _, c := range b.in.Channels {
@@ -330,7 +358,7 @@ func (t *Trainer) start(ctx context.Context, source stream.Source, links []strea
 	if err := m.checkInput(&b.in); err != nil {
 		return nil, fmt.Errorf("%s: all training recordings must be alike: %w", name, err)
 	}
-	if b.out, err = b.chain.Open(b.in); err != nil {
+	if b.out, err = b.chain.Open(in.Clone()); err != nil {
 		for i := range links {
 			if links[i].Name == b.chain.Failed() {
 				return nil, &FileError{p.Path, p.Steps[i].Line, err.Error()}
@@ -338,9 +366,9 @@ func (t *Trainer) start(ctx context.Context, source stream.Source, links []strea
 		}
 		return nil, err
 	}
-	b.src, b.dst = stream.NewChunk(&b.in), stream.NewChunk(&b.out)
+	b.src, b.dst = stream.NewChunk(in), stream.NewChunk(&b.out)
 	b.summed = b.src
-	if w, ok := source.(*withoutTargets); ok && w.whole != nil {
+	if w, ok := b.source.(*withoutTargets); ok && w.whole != nil {
 		b.summed = w.whole
 	}
 	b.sum = newDigest(b.summed.Rows())
@@ -356,13 +384,18 @@ func (b *playback) read(ctx context.Context) error {
 		return err
 	}
 	b.columns += int64(b.src.Len)
-	b.sum.add(b.summed)
+	if b.what == nil {
+		b.sum.add(b.summed)
+	}
 	b.chain.Process(b.dst, b.src)
 	return nil
 }
 
 // trainedOn identifies the recording by all that was read of it.
 func (b *playback) trainedOn(name string) TrainedOn {
+	if b.what != nil {
+		return *b.what
+	}
 	var d [sha256.Size]byte
 	b.sum.sum(&d)
 	return TrainedOn{Name: name, SHA256: hex.EncodeToString(d[:]), Seconds: float64(b.columns) / b.in.Rate}

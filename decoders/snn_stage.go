@@ -118,7 +118,7 @@ func (k *SNN) Fit(ctx context.Context, rows *Rows, progress func(done, total int
 		}
 		learn.X, learn.Y, learn.Group = append(learn.X, rows.X[from:to]...), append(learn.Y, rows.Y[from:to]...), append(learn.Group, rows.Group[from:to]...)
 	}
-	if k.File != "" { // the network has seen none of the trials
+	if k.File != "" || k.Exit.Holdout() == 0 { // the network has seen none of the trials, or the exit learns nothing
 		learn, held = *rows, nil
 		for t := range first {
 			to := len(rows.X)

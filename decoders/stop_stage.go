@@ -56,7 +56,8 @@ func HoldOut(classes []int, share float64) []bool {
 // evidence.
 //
 // It is a Calibrator: κ, threshold, conformal limits and boundaries are fitted on trials
-// the decoder before it has not seen. See FitStop for the method.
+// the decoder before it has not seen. See FitStop for the method. With both κ and threshold
+// given nothing is fitted, and no trial is kept from the decoder.
 type Stop struct {
 	Rule        string   // "confidence" (default), "entropy", "margin", "conformal", "bayes"
 	Cue         []string // markers that begin a trial; nil = none
@@ -97,12 +98,21 @@ type stopFile struct {
 	Front  []StopPoint `json:"pareto_front,omitempty"`
 }
 
-// Holdout implements Calibrator.
+// Holdout implements Calibrator: 0 when temperature and threshold are given, so that nothing
+// is left to calibrate.
 func (k *Stop) Holdout() float64 {
+	if k.given() {
+		return 0
+	}
 	if k.Share == 0 {
 		return 0.25
 	}
 	return k.Share
+}
+
+// given reports whether nothing is fitted.
+func (k *Stop) given() bool {
+	return k.Kappa > 0 && k.Threshold > 0 && k.Rule != StopConformal && k.Rule != StopBayes
 }
 
 // Cues implements Cued.
@@ -120,7 +130,7 @@ func (k *Stop) settings(rate float64) (StopSettings, error) {
 	if !(k.Tau >= 0) || math.IsInf(k.Tau, 0) || !(k.Refractory >= 0) || math.IsInf(k.Refractory, 0) {
 		return s, fmt.Errorf("tau %g s and refractory %g s: give seconds, 0 or more", k.Tau, k.Refractory)
 	}
-	if h := k.Holdout(); !(h > 0 && h < 1) {
+	if h := k.Holdout(); !(h > 0 && h < 1) && !k.given() {
 		return s, fmt.Errorf("holdout %g: give the share of trials kept for calibration, between 0 and 1", h)
 	}
 	s.First, s.Steps = int(math.Round(k.Min*rate)), int(math.Round(k.Max*rate))
@@ -214,6 +224,9 @@ func (k *Stop) calibrate(traces []Trace, set StopSettings, rows *Rows) (*stopFil
 		return nil, err
 	}
 	m := &stopFile{modelHead: head("stop", rows), Rate: rows.Header.Rate, Stop: fit.Model, Trials: fit.Trials, Full: fit.Full}
+	if k.given() { // the decoder has learned from these trials: their score says nothing
+		m.Trials, m.Full = 0, 0
+	}
 	for _, p := range fit.Points {
 		if p.Pareto {
 			m.Front = append(m.Front, p)
