@@ -106,10 +106,10 @@ What the profiles show where a row can be missed:
 
 - Portable real FFT: pocketfft transforms two rows at once with SSE2, which every amd64 has and Go's compiler does not use; plain Go does one multiplication or addition at a time. Its five
   thousand operations a row of 256 bound it to about the time it takes. Only assembly gets past that.
-- Real FFT in assembly: eight rows of 512 points take some 14 000 vector additions, 7000 cycles on two adders, which is 18 µs of the 33 µs that 64 rows take (AVX2, Zen 3, 3.1 GHz). The rest
-  is not memory: transforming four lanes after the other four, so that the scratch of 1024 points stays in the first-level cache, and joining the window with the first stage was built and
-  gave 9 % more time at 256 points, 5 % more at 512, 2 % less at 1024, so it is not used. Every butterfly writes some fifty registers, and the processor renames about 128: not quite three
-  butterflies are in flight. AVX-512 has half as many instructions for the same work.
+- Real FFT in assembly: eight rows of 512 points take some 14 000 vector additions, 7000 cycles on two adders, which is 18 of the some 30 µs that 64 rows take (AVX2, Zen 3, 3.1 GHz). The window
+  and the first stage go together, which saves about a tenth. The rest is not memory: transforming four lanes after the other four, so that the scratch of 1024 points stays in the first-level
+  cache, was built and gave 9 % more time at 256 points, 5 % more at 512, 2 % less at 1024, so it is not used. Every butterfly writes some fifty registers, and the
+  processor renames about 128: not quite three butterflies are in flight. AVX-512 has half as many instructions for the same work.
 - Coherence + PLV: the peer's side is one batched complex matrix product (OpenBLAS, its own AVX kernels, fused multiply-add) over all pairs, not a loop over pairs, which would be a hundred
   times slower. Sixty percent of our time are the magnitudes of 64 pairs at a bin: with AVX2, without fused multiply-add and with six segments, they take 384 multiplications and as many
   additions of four numbers (192 cycles at best) and 16 square roots (134 cycles of the divider, beside them); it is 330 cycles. AVX-512 halves the products. At 256 channels and 12 bins that

@@ -19,6 +19,18 @@ func loadWindowAssembly(level kernel.Set, dst, src []Vec, window []float64, offs
 	}
 }
 
+// loadSplit4Assembly is loadWindow and the first stage, of radix 4, together.
+func loadSplit4Assembly(level kernel.Set, work, src []Vec, window []float64, offset *Vec, twiddle []float64) {
+	n := len(src)
+	q := n / 8
+	work, window, twiddle = work[:n], window[:n], twiddle[:6*q]
+	if level == kernel.AVX512 {
+		loadRadix4AVX512(&work[0][0], &src[0][0], q, &window[0], &offset[0], &twiddle[0])
+	} else {
+		loadRadix4AVX2(&work[0][0], &src[0][0], q, &window[0], &offset[0], &twiddle[0])
+	}
+}
+
 func split4Assembly(level kernel.Set, work []Vec, twiddle []float64, size int) {
 	q := size / 4
 	p, blocks, w := &work[0][0], len(work)/2/size, &twiddle[:6*q][0]

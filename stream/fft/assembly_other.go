@@ -10,6 +10,8 @@ func loadWindowAssembly(_ kernel.Set, dst, src []Vec, window []float64, offset *
 	loadWindowPlain(dst, src, window, offset)
 }
 
+func loadSplit4Assembly(kernel.Set, []Vec, []Vec, []float64, *Vec, []float64) {}
+
 func split4Assembly(_ kernel.Set, work []Vec, twiddle []float64, size int) {
 	split4(kernel.Portable, work, twiddle, size)
 }

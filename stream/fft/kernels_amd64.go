@@ -9,6 +9,11 @@ package fft
 //go:noescape
 func loadAVX2(dst *float64, src *float64, n int, window *float64, offset *float64)
 
+// loadRadix4AVX2 splits the 4q complex columns (src - offset) window, q > 0.
+//
+//go:noescape
+func loadRadix4AVX2(work *float64, src *float64, q int, window *float64, offset *float64, twiddle *float64)
+
 // radix4AVX2 splits blocks of 4q complex columns, q > 0.
 //
 //go:noescape
@@ -53,6 +58,11 @@ func postSinglesAVX2(dst *float64, work *float64, up *int32, down *int32, post *
 //
 //go:noescape
 func loadAVX512(dst *float64, src *float64, n int, window *float64, offset *float64)
+
+// loadRadix4AVX512 splits the 4q complex columns (src - offset) window, q > 0.
+//
+//go:noescape
+func loadRadix4AVX512(work *float64, src *float64, q int, window *float64, offset *float64, twiddle *float64)
 
 // radix4AVX512 splits blocks of 4q complex columns, q > 0.
 //

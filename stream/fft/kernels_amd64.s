@@ -37,6 +37,200 @@ loopdone:
 	VZEROUPPER
 	RET
 
+// func loadRadix4AVX2(work *float64, src *float64, q int, window *float64, offset *float64, twiddle *float64)
+// Requires: AVX
+TEXT ·loadRadix4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    work+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    window+24(FP), BX
+	MOVQ    twiddle+40(FP), SI
+	MOVQ    offset+32(FP), DI
+	VMOVUPD (DI), Y0
+	VMOVUPD 32(DI), Y1
+	MOVQ    DX, R10
+	SHLQ    $0x07, R10
+	LEAQ    (AX)(R10*1), DI
+	MOVQ    DX, R10
+	SHLQ    $0x07, R10
+	LEAQ    (CX)(R10*1), R8
+	MOVQ    DX, R11
+	SHLQ    $0x04, R11
+	LEAQ    (BX)(R11*1), R9
+
+loop:
+	VMOVUPD      (CX), Y2
+	VSUBPD       Y0, Y2, Y2
+	VBROADCASTSD (BX), Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      64(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VBROADCASTSD 8(BX), Y4
+	VMULPD       Y4, Y3, Y3
+	VMOVUPD      (CX)(R10*2), Y4
+	VSUBPD       Y0, Y4, Y4
+	VBROADCASTSD (BX)(R11*2), Y5
+	VMULPD       Y5, Y4, Y4
+	VMOVUPD      64(CX)(R10*2), Y5
+	VSUBPD       Y0, Y5, Y5
+	VBROADCASTSD 8(BX)(R11*2), Y6
+	VMULPD       Y6, Y5, Y5
+	VADDPD       Y4, Y2, Y6
+	VADDPD       Y5, Y3, Y7
+	VSUBPD       Y4, Y2, Y2
+	VSUBPD       Y5, Y3, Y3
+	VMOVUPD      (R8), Y4
+	VSUBPD       Y0, Y4, Y4
+	VBROADCASTSD (R9), Y5
+	VMULPD       Y5, Y4, Y4
+	VMOVUPD      64(R8), Y5
+	VSUBPD       Y0, Y5, Y5
+	VBROADCASTSD 8(R9), Y8
+	VMULPD       Y8, Y5, Y5
+	VMOVUPD      (R8)(R10*2), Y8
+	VSUBPD       Y0, Y8, Y8
+	VBROADCASTSD (R9)(R11*2), Y9
+	VMULPD       Y9, Y8, Y8
+	VMOVUPD      64(R8)(R10*2), Y9
+	VSUBPD       Y0, Y9, Y9
+	VBROADCASTSD 8(R9)(R11*2), Y10
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y8, Y4, Y10
+	VADDPD       Y9, Y5, Y11
+	VSUBPD       Y8, Y4, Y4
+	VSUBPD       Y9, Y5, Y5
+	VADDPD       Y10, Y6, Y8
+	VADDPD       Y11, Y7, Y9
+	VMOVUPD      Y8, (AX)
+	VMOVUPD      Y9, 64(AX)
+	VSUBPD       Y10, Y6, Y6
+	VSUBPD       Y11, Y7, Y7
+	VBROADCASTSD 16(SI), Y8
+	VBROADCASTSD 24(SI), Y9
+	VMULPD       Y8, Y6, Y10
+	VMULPD       Y9, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VSUBPD       Y9, Y10, Y10
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y7, Y6, Y6
+	VMOVUPD      Y10, (AX)(R10*2)
+	VMOVUPD      Y6, 64(AX)(R10*2)
+	VADDPD       Y5, Y2, Y6
+	VSUBPD       Y4, Y3, Y7
+	VBROADCASTSD (SI), Y8
+	VBROADCASTSD 8(SI), Y9
+	VMULPD       Y8, Y6, Y10
+	VMULPD       Y9, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VSUBPD       Y9, Y10, Y10
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y7, Y6, Y6
+	VMOVUPD      Y10, (DI)
+	VMOVUPD      Y6, 64(DI)
+	VSUBPD       Y5, Y2, Y2
+	VADDPD       Y4, Y3, Y3
+	VBROADCASTSD 32(SI), Y4
+	VBROADCASTSD 40(SI), Y5
+	VMULPD       Y4, Y2, Y6
+	VMULPD       Y5, Y2, Y2
+	VMULPD       Y5, Y3, Y5
+	VSUBPD       Y5, Y6, Y6
+	VMULPD       Y4, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPD      Y6, (DI)(R10*2)
+	VMOVUPD      Y2, 64(DI)(R10*2)
+	VMOVUPD      32(CX), Y2
+	VSUBPD       Y1, Y2, Y2
+	VBROADCASTSD (BX), Y3
+	VMULPD       Y3, Y2, Y2
+	VMOVUPD      96(CX), Y3
+	VSUBPD       Y1, Y3, Y3
+	VBROADCASTSD 8(BX), Y4
+	VMULPD       Y4, Y3, Y3
+	VMOVUPD      32(CX)(R10*2), Y4
+	VSUBPD       Y1, Y4, Y4
+	VBROADCASTSD (BX)(R11*2), Y5
+	VMULPD       Y5, Y4, Y4
+	VMOVUPD      96(CX)(R10*2), Y5
+	VSUBPD       Y1, Y5, Y5
+	VBROADCASTSD 8(BX)(R11*2), Y6
+	VMULPD       Y6, Y5, Y5
+	VADDPD       Y4, Y2, Y6
+	VADDPD       Y5, Y3, Y7
+	VSUBPD       Y4, Y2, Y2
+	VSUBPD       Y5, Y3, Y3
+	VMOVUPD      32(R8), Y4
+	VSUBPD       Y1, Y4, Y4
+	VBROADCASTSD (R9), Y5
+	VMULPD       Y5, Y4, Y4
+	VMOVUPD      96(R8), Y5
+	VSUBPD       Y1, Y5, Y5
+	VBROADCASTSD 8(R9), Y8
+	VMULPD       Y8, Y5, Y5
+	VMOVUPD      32(R8)(R10*2), Y8
+	VSUBPD       Y1, Y8, Y8
+	VBROADCASTSD (R9)(R11*2), Y9
+	VMULPD       Y9, Y8, Y8
+	VMOVUPD      96(R8)(R10*2), Y9
+	VSUBPD       Y1, Y9, Y9
+	VBROADCASTSD 8(R9)(R11*2), Y10
+	VMULPD       Y10, Y9, Y9
+	VADDPD       Y8, Y4, Y10
+	VADDPD       Y9, Y5, Y11
+	VSUBPD       Y8, Y4, Y4
+	VSUBPD       Y9, Y5, Y5
+	VADDPD       Y10, Y6, Y8
+	VADDPD       Y11, Y7, Y9
+	VMOVUPD      Y8, 32(AX)
+	VMOVUPD      Y9, 96(AX)
+	VSUBPD       Y10, Y6, Y6
+	VSUBPD       Y11, Y7, Y7
+	VBROADCASTSD 16(SI), Y8
+	VBROADCASTSD 24(SI), Y9
+	VMULPD       Y8, Y6, Y10
+	VMULPD       Y9, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VSUBPD       Y9, Y10, Y10
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y7, Y6, Y6
+	VMOVUPD      Y10, 32(AX)(R10*2)
+	VMOVUPD      Y6, 96(AX)(R10*2)
+	VADDPD       Y5, Y2, Y6
+	VSUBPD       Y4, Y3, Y7
+	VBROADCASTSD (SI), Y8
+	VBROADCASTSD 8(SI), Y9
+	VMULPD       Y8, Y6, Y10
+	VMULPD       Y9, Y6, Y6
+	VMULPD       Y9, Y7, Y9
+	VSUBPD       Y9, Y10, Y10
+	VMULPD       Y8, Y7, Y7
+	VADDPD       Y7, Y6, Y6
+	VMOVUPD      Y10, 32(DI)
+	VMOVUPD      Y6, 96(DI)
+	VSUBPD       Y5, Y2, Y2
+	VADDPD       Y4, Y3, Y3
+	VBROADCASTSD 32(SI), Y4
+	VBROADCASTSD 40(SI), Y5
+	VMULPD       Y4, Y2, Y6
+	VMULPD       Y5, Y2, Y2
+	VMULPD       Y5, Y3, Y5
+	VSUBPD       Y5, Y6, Y6
+	VMULPD       Y4, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPD      Y6, 32(DI)(R10*2)
+	VMOVUPD      Y2, 96(DI)(R10*2)
+	SUBQ         $-128, AX
+	SUBQ         $-128, DI
+	SUBQ         $-128, CX
+	SUBQ         $-128, R8
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, R9
+	ADDQ         $0x30, SI
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
 // func radix4AVX2(work *float64, blocks int, q int, twiddle *float64)
 // Requires: AVX
 TEXT ·radix4AVX2(SB), NOSPLIT, $0-32
@@ -952,6 +1146,119 @@ loop:
 	JMP          loop
 
 loopdone:
+	VZEROUPPER
+	RET
+
+// func loadRadix4AVX512(work *float64, src *float64, q int, window *float64, offset *float64, twiddle *float64)
+// Requires: AVX, AVX512F
+TEXT ·loadRadix4AVX512(SB), NOSPLIT, $0-48
+	MOVQ    work+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    q+16(FP), DX
+	MOVQ    window+24(FP), BX
+	MOVQ    twiddle+40(FP), SI
+	MOVQ    offset+32(FP), DI
+	VMOVUPD (DI), Z0
+	MOVQ    DX, R10
+	SHLQ    $0x07, R10
+	LEAQ    (AX)(R10*1), DI
+	MOVQ    DX, R10
+	SHLQ    $0x07, R10
+	LEAQ    (CX)(R10*1), R8
+	MOVQ    DX, R11
+	SHLQ    $0x04, R11
+	LEAQ    (BX)(R11*1), R9
+
+loop:
+	VMOVUPD      (CX), Z1
+	VSUBPD       Z0, Z1, Z1
+	VBROADCASTSD (BX), Z2
+	VMULPD       Z2, Z1, Z1
+	VMOVUPD      64(CX), Z2
+	VSUBPD       Z0, Z2, Z2
+	VBROADCASTSD 8(BX), Z3
+	VMULPD       Z3, Z2, Z2
+	VMOVUPD      (CX)(R10*2), Z3
+	VSUBPD       Z0, Z3, Z3
+	VBROADCASTSD (BX)(R11*2), Z4
+	VMULPD       Z4, Z3, Z3
+	VMOVUPD      64(CX)(R10*2), Z4
+	VSUBPD       Z0, Z4, Z4
+	VBROADCASTSD 8(BX)(R11*2), Z5
+	VMULPD       Z5, Z4, Z4
+	VADDPD       Z3, Z1, Z5
+	VADDPD       Z4, Z2, Z6
+	VSUBPD       Z3, Z1, Z1
+	VSUBPD       Z4, Z2, Z2
+	VMOVUPD      (R8), Z3
+	VSUBPD       Z0, Z3, Z3
+	VBROADCASTSD (R9), Z4
+	VMULPD       Z4, Z3, Z3
+	VMOVUPD      64(R8), Z4
+	VSUBPD       Z0, Z4, Z4
+	VBROADCASTSD 8(R9), Z7
+	VMULPD       Z7, Z4, Z4
+	VMOVUPD      (R8)(R10*2), Z7
+	VSUBPD       Z0, Z7, Z7
+	VBROADCASTSD (R9)(R11*2), Z8
+	VMULPD       Z8, Z7, Z7
+	VMOVUPD      64(R8)(R10*2), Z8
+	VSUBPD       Z0, Z8, Z8
+	VBROADCASTSD 8(R9)(R11*2), Z9
+	VMULPD       Z9, Z8, Z8
+	VADDPD       Z7, Z3, Z9
+	VADDPD       Z8, Z4, Z10
+	VSUBPD       Z7, Z3, Z3
+	VSUBPD       Z8, Z4, Z4
+	VADDPD       Z9, Z5, Z7
+	VADDPD       Z10, Z6, Z8
+	VMOVUPD      Z7, (AX)
+	VMOVUPD      Z8, 64(AX)
+	VSUBPD       Z9, Z5, Z5
+	VSUBPD       Z10, Z6, Z6
+	VBROADCASTSD 16(SI), Z7
+	VBROADCASTSD 24(SI), Z8
+	VMULPD       Z7, Z5, Z9
+	VMULPD       Z8, Z5, Z5
+	VMULPD       Z8, Z6, Z8
+	VSUBPD       Z8, Z9, Z9
+	VMULPD       Z7, Z6, Z6
+	VADDPD       Z6, Z5, Z5
+	VMOVUPD      Z9, (AX)(R10*2)
+	VMOVUPD      Z5, 64(AX)(R10*2)
+	VADDPD       Z4, Z1, Z5
+	VSUBPD       Z3, Z2, Z6
+	VBROADCASTSD (SI), Z7
+	VBROADCASTSD 8(SI), Z8
+	VMULPD       Z7, Z5, Z9
+	VMULPD       Z8, Z5, Z5
+	VMULPD       Z8, Z6, Z8
+	VSUBPD       Z8, Z9, Z9
+	VMULPD       Z7, Z6, Z6
+	VADDPD       Z6, Z5, Z5
+	VMOVUPD      Z9, (DI)
+	VMOVUPD      Z5, 64(DI)
+	VSUBPD       Z4, Z1, Z1
+	VADDPD       Z3, Z2, Z2
+	VBROADCASTSD 32(SI), Z3
+	VBROADCASTSD 40(SI), Z4
+	VMULPD       Z3, Z1, Z5
+	VMULPD       Z4, Z1, Z1
+	VMULPD       Z4, Z2, Z4
+	VSUBPD       Z4, Z5, Z5
+	VMULPD       Z3, Z2, Z2
+	VADDPD       Z2, Z1, Z1
+	VMOVUPD      Z5, (DI)(R10*2)
+	VMOVUPD      Z1, 64(DI)(R10*2)
+	SUBQ         $-128, AX
+	SUBQ         $-128, DI
+	SUBQ         $-128, CX
+	SUBQ         $-128, R8
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, R9
+	ADDQ         $0x30, SI
+	DECQ         DX
+	JNZ          loop
 	VZEROUPPER
 	RET
 

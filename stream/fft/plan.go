@@ -33,6 +33,7 @@ type Plan struct {
 	whole  int // stages that run over all of work; the others block by block
 	spare  oddScratch
 	ones   []float64 // the window that is none
+	begun  int       // stages that Load has run
 
 	odd *fourier.FFT // sizes with a large prime factor
 	row []float64
@@ -171,6 +172,12 @@ func (p *Plan) Load(src []Vec, window []float64, offset, slope *Vec) {
 	if window == nil {
 		window = p.ones
 	}
+	p.begun = 0
+	if p.level != kernel.Portable && *slope == (Vec{}) && p.packed && len(src) == p.n && len(p.stages) > 1 && p.stages[0].radix == 4 {
+		loadSplit4Assembly(p.level, dst, src, window, offset, p.stages[0].twiddle)
+		p.begun = 1
+		return
+	}
 	if *slope == (Vec{}) {
 		loadWindow(p.level, dst, src, window, offset)
 	} else {
@@ -203,10 +210,12 @@ func (p *Plan) Transform(dst []Vec, lo, hi int) {
 	if !p.packed {
 		p.spread()
 	}
-	for i := range p.stages[:p.whole] {
+	whole := max(p.whole, p.begun)
+	for i := p.begun; i < whole; i++ {
 		p.stages[i].run(p.level, p.work, &p.spare)
 	}
-	if rest := p.stages[p.whole:]; len(rest) > 0 {
+	p.begun = 0
+	if rest := p.stages[whole:]; len(rest) > 0 {
 		for block := p.work; len(block) > 0; block = block[2*rest[0].size:] {
 			for i := range rest {
 				rest[i].run(p.level, block[:2*rest[0].size], &p.spare)

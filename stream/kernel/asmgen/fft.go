@@ -14,6 +14,7 @@ const complexColumn = 2 * column // a real and an imaginary column
 func transforms() {
 	for _, w := range widths {
 		w.loadWindow()
+		w.loadRadix4()
 		w.radix4()
 		w.radix4Last()
 		w.radix2()
@@ -46,14 +47,65 @@ func (w width) loadWindow() {
 	w.end()
 }
 
+// loadRadix4 is loadWindow and then radix4 of one block: what is loaded is not stored
+// before it is split.
+func (w width) loadRadix4() {
+	w.begin("loadRadix4", "func(work, src *float64, q int, window, offset, twiddle *float64)", "splits the 4q complex columns (src - offset) window, q > 0.")
+	work, src, q, window, tw := param("work"), param("src"), param("q"), param("window"), param("twiddle")
+	o := w.columns(param("offset"), 0)
+	// The second quarter of each begins a stride after the first.
+	quarters := func(base, second, stride reg.GPVirtual, shift uint64) func(k, disp int) Mem {
+		MOVQ(q, stride)
+		SHLQ(Imm(shift), stride)
+		LEAQ(Mem{Base: base, Index: stride, Scale: 1}, second)
+		return func(k, disp int) Mem {
+			m := Mem{Base: base, Disp: disp}
+			if k%2 == 1 {
+				m.Base = second
+			}
+			if k > 1 {
+				m.Index, m.Scale = stride, 2
+			}
+			return m
+		}
+	}
+	work1, src1, window1, stride, less := GP64(), GP64(), GP64(), GP64(), GP64()
+	to := quarters(work, work1, stride, 7)
+	from := quarters(src, src1, stride, 7)
+	weight := quarters(window, window1, less, 4)
+	Label("loop")
+	for h := range w.parts {
+		w.butterfly4(func(k, half int) reg.VecVirtual {
+			v := w.sub(w.load(from(k, half*column+h*w.bytes)), o[h])
+			VMULPD(w.spread(weight(k, 8*half)), v, v)
+			return v
+		}, func(k int, re, im reg.VecVirtual) {
+			if k > 0 {
+				re, im = w.times(re, im, w.spread(Mem{Base: tw, Disp: 16*k - 16}), w.spread(Mem{Base: tw, Disp: 16*k - 8}))
+			}
+			VMOVUPD(re, to(k, h*w.bytes))
+			VMOVUPD(im, to(k, column+h*w.bytes))
+		})
+	}
+	for _, p := range []reg.GPVirtual{work, work1, src, src1} {
+		SUBQ(I32(-complexColumn), p)
+	}
+	ADDQ(Imm(16), window)
+	ADDQ(Imm(16), window1)
+	ADDQ(Imm(48), tw)
+	DECQ(q)
+	JNZ(LabelRef("loop"))
+	w.end()
+}
+
 // butterfly4 splits four complex columns: a+c+(b+d), (a-c)-i(b-d), a+c-(b+d),
 // (a-c)+i(b-d).
-func (w width) butterfly4(at func(k, half int) Mem, store func(k int, re, im reg.VecVirtual)) {
-	ar, ai, cr, ci := w.load(at(0, 0)), w.load(at(0, 1)), w.load(at(2, 0)), w.load(at(2, 1))
+func (w width) butterfly4(get func(k, half int) reg.VecVirtual, store func(k int, re, im reg.VecVirtual)) {
+	ar, ai, cr, ci := get(0, 0), get(0, 1), get(2, 0), get(2, 1)
 	t0r, t0i := w.add(ar, cr), w.add(ai, ci)
 	VSUBPD(cr, ar, ar)
 	VSUBPD(ci, ai, ai)
-	br, bi, dr, di := w.load(at(1, 0)), w.load(at(1, 1)), w.load(at(3, 0)), w.load(at(3, 1))
+	br, bi, dr, di := get(1, 0), get(1, 1), get(3, 0), get(3, 1)
 	t2r, t2i := w.add(br, dr), w.add(bi, di)
 	VSUBPD(dr, br, br)
 	VSUBPD(di, bi, bi)
@@ -95,7 +147,7 @@ func (w width) radix4() {
 				}
 				return Mem{Base: second, Index: stride, Scale: 2, Disp: disp}
 			}
-			w.butterfly4(at, func(k int, re, im reg.VecVirtual) {
+			w.butterfly4(func(k, half int) reg.VecVirtual { return w.load(at(k, half)) }, func(k int, re, im reg.VecVirtual) {
 				if k > 0 {
 					re, im = w.times(re, im, c[2*k-2], c[2*k-1])
 				}
@@ -119,7 +171,7 @@ func (w width) radix4Last() {
 	repeat("loop", blocks, func() {
 		for h := range w.parts {
 			at := func(k, half int) Mem { return Mem{Base: work, Disp: k*complexColumn + half*column + h*w.bytes} }
-			w.butterfly4(at, func(k int, re, im reg.VecVirtual) {
+			w.butterfly4(func(k, half int) reg.VecVirtual { return w.load(at(k, half)) }, func(k int, re, im reg.VecVirtual) {
 				VMOVUPD(re, at(k, 0))
 				VMOVUPD(im, at(k, 1))
 			})
