@@ -167,6 +167,7 @@ type matrix struct {
 	big    bool
 	byRow  bool    // channel after channel (channel-major); else column after column
 	scales []Scale // per row, or nil
+	tiles  []scaleTile
 }
 
 // decode appends columns read from p, which holds that many numbers or more. What is not a finite number becomes 0 and is marked bad.
@@ -179,12 +180,15 @@ func (m *matrix) decode(dst *stream.Chunk, p []byte, columns int) {
 	if m.byRow {
 		row, column = columns*size, size
 	}
+	if m.scales != nil && m.tiles == nil {
+		m.prepare(rows)
+	}
 	for k := range dst.Tiles() {
 		lanes := min(stream.Lanes, rows-k*stream.Lanes)
 		tile := dst.Tile(k)[from:]
 		m.tile(tile, lanes, p[k*stream.Lanes*row:], row, column)
 		if m.scales != nil {
-			m.scale(tile, lanes, k*stream.Lanes)
+			m.tiles[k].scale(tile)
 		}
 		if m.typ.Float() {
 			cleanse(dst, k, from, lanes)
@@ -234,19 +238,27 @@ func (m *matrix) tile(tile [][stream.Lanes]float64, lanes int, p []byte, row, co
 
 func float32At(p []byte, o int) float64 { return float64(math.Float32frombits(le.Uint32(p[o:]))) }
 
-func (m *matrix) scale(tile [][stream.Lanes]float64, lanes, row int) {
-	var bit, offset [stream.Lanes]float64
-	for l := range lanes {
-		s := &m.scales[row+l]
-		bit[l], offset[l] = s.Bit, s.Offset
-		if s.Bit == 0 {
-			bit[l], offset[l] = 1, 0
+// scaleTile is what eight rows are scaled with; rows that are values, or none, have 1 and
+// 0.
+type scaleTile struct{ bit, offset [stream.Lanes]float64 }
+
+// prepare lays the scales out by tile. They are fixed once samples come.
+func (m *matrix) prepare(rows int) {
+	m.tiles = make([]scaleTile, stream.TilesFor(rows))
+	for ch := range len(m.tiles) * stream.Lanes {
+		t, l := &m.tiles[ch/stream.Lanes], ch%stream.Lanes
+		t.bit[l] = 1
+		if ch < rows && m.scales[ch].Bit != 0 {
+			t.bit[l], t.offset[l] = m.scales[ch].Bit, m.scales[ch].Offset
 		}
 	}
+}
+
+func (t *scaleTile) scale(tile [][stream.Lanes]float64) {
 	for i := range tile {
 		v := &tile[i]
-		for l := range lanes {
-			v[l] = float64(v[l]*bit[l]) + offset[l]
+		for l := range v {
+			v[l] = float64(v[l]*t.bit[l]) + t.offset[l]
 		}
 	}
 }

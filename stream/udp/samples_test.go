@@ -14,7 +14,18 @@ func TestMatrixReadsEveryLayout(t *testing.T) {
 	for typ := U8; typ <= U24; typ++ {
 		for _, rows := range []int{1, 7, 8, 9, 64, 169} {
 			for _, columns := range []int{1, 2, 5} {
-				for _, m := range []matrix{{typ: typ}, {typ: typ, byRow: true}, {typ: typ, big: true}, {typ: typ, big: true, byRow: true}} {
+				scales := make([]Scale, rows)
+				for i := range scales {
+					scales[i] = Scale{Bit: 0.25 * float64(i%3), Offset: float64(i)} // each third carries values
+				}
+				for _, m := range []matrix{
+					{typ: typ},
+					{typ: typ, byRow: true},
+					{typ: typ, big: true},
+					{typ: typ, big: true, byRow: true},
+					{typ: typ, scales: scales},
+					{typ: typ, byRow: true, scales: scales},
+				} {
 					h := stream.Header{Rate: 1, MaxLen: columns + 1}
 					for i := range rows {
 						h.Channels = append(h.Channels, stream.Channel{Label: fmt.Sprint(i)})
@@ -48,6 +59,9 @@ func TestMatrixReadsEveryLayout(t *testing.T) {
 								at = (ch*columns + col) * size
 							}
 							want := typ.number(p[at:at+size], m.big)
+							if m.scales != nil && scales[ch].Bit != 0 {
+								want = float64(want*scales[ch].Bit) + scales[ch].Offset
+							}
 							bad := !finite(want)
 							if bad {
 								want = 0
@@ -64,10 +78,14 @@ func TestMatrixReadsEveryLayout(t *testing.T) {
 }
 
 func BenchmarkMatrix(b *testing.B) {
+	scales := make([]Scale, 256)
+	for i := range scales {
+		scales[i].Bit = 0.25
+	}
 	for _, v := range []struct {
 		rows, columns int
 		m             matrix
-	}{{64, 1, matrix{typ: F32, byRow: true}}, {169, 2, matrix{typ: F32, byRow: true}}, {8, 32, matrix{typ: F32, byRow: true}}, {256, 30, matrix{typ: I16}}} {
+	}{{64, 1, matrix{typ: F32, byRow: true}}, {169, 2, matrix{typ: F32, byRow: true}}, {8, 32, matrix{typ: F32, byRow: true}}, {256, 30, matrix{typ: I16}}, {256, 1, matrix{typ: I16, scales: scales}}} {
 		b.Run(fmt.Sprintf("%dx%d", v.rows, v.columns), func(b *testing.B) {
 			h := stream.Header{Rate: 1, MaxLen: v.columns}
 			for i := range v.rows {
