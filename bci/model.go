@@ -50,10 +50,11 @@ type TrainedOn struct {
 
 // ModelStage is what one stage learned.
 type ModelStage struct {
-	Name   string          `json:"name"`  // as in Pipeline.Build
-	Index  int             `json:"index"` // in Steps
-	Rows   []string        `json:"rows"`  // labels of its input
-	Units  []string        `json:"units"` // of its input
+	Name   string          `json:"name"`           // as in Pipeline.Build
+	Index  int             `json:"index"`          // in Steps
+	Rows   []string        `json:"rows"`           // labels of its input
+	Units  []string        `json:"units"`          // of its input
+	Seed   *int            `json:"seed,omitempty"` // of everything drawn in training; nil = nothing was
 	Params json.RawMessage `json:"params"`
 }
 

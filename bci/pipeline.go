@@ -314,6 +314,17 @@ func (p *Pipeline) Hash() string {
 // canonical is a stage and all its settings, defaults included, in one line.
 func (s *Step) canonical() string { return s.Type.Name + s.Settings.canonical() }
 
+// seed returns the setting seed of a stage that draws something.
+func (s *Step) seed() *int {
+	for _, p := range s.Type.Params {
+		if p.Name == "seed" {
+			v := s.Settings.Int("seed")
+			return &v
+		}
+	}
+	return nil
+}
+
 // is tells whether a canonical line, perhaps written before some settings existed, is
 // this stage.
 func (s *Step) is(line string) bool {

@@ -65,6 +65,9 @@ func TestNetworksLearnTargets(t *testing.T) {
 		if len(m.Targets) != 2 || m.Targets[0].Label != "vx" {
 			t.Errorf("%s: targets %v", stage, m.Targets)
 		}
+		if s := m.Stages[0].Seed; s == nil || *s != 1 {
+			t.Errorf("%s: the model does not say its seed", stage)
+		}
 		test := reachRecording(t, 2, 60)
 		k, s := runKinematics(t, p, m, test, 7)
 		truth, err := p.ReadTargets(t.Context(), test)

@@ -111,7 +111,7 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", l.Name, err)
 			}
-			m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Params: params})
+			m.Stages = append(m.Stages, ModelStage{Name: l.Name, Index: i, Seed: p.Steps[i].seed(), Params: params})
 			learned = true
 			continue
 		}
@@ -140,7 +140,7 @@ func (t *Trainer) Train(ctx context.Context) (*Model, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
-		stage := ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Params: params}
+		stage := ModelStage{Name: l.Name, Index: i, Rows: rows.Header.Labels(), Seed: p.Steps[i].seed(), Params: params}
 		for _, c := range rows.Header.Channels {
 			stage.Units = append(stage.Units, c.Unit)
 		}
