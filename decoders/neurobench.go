@@ -25,7 +25,12 @@ func (n *Network) Count() *Operations {
 			c.Footprint += 4 * int64(len(s))
 		}
 		f := l.file()
-		for _, w := range [][][]float64{f.Weights, f.Recurrent} {
+		all := [][][]float64{f.Weights, f.Recurrent}
+		if e, ok := l.(*elm); ok {
+			all = append(all, [][]float64{e.w}, e.e.W1, e.e.W2, e.e.Wy)
+			c.Footprint += 4 * int64(len(e.e.TauMemory)+len(e.e.B1)+len(e.e.B2)+len(e.e.By))
+		}
+		for _, w := range all {
 			for _, row := range w {
 				c.Synapses += int64(len(row))
 				for _, v := range row {
@@ -76,6 +81,8 @@ func (c *Operations) layer(l layer, in []float64) {
 		c.synapses(l, in)
 	case *dcls:
 		c.weights(l.f.Weights, in)
+	case *elm:
+		c.weights([][]float64{l.w}, in)
 	case *lif:
 		if l.rec != nil {
 			c.synapses(l.rec, l.s)
@@ -110,7 +117,12 @@ func (c *Operations) weights(w [][]float64, in []float64) {
 }
 
 func (c *Operations) activation(l layer, out []float64) {
-	switch l.(type) {
+	switch l := l.(type) {
+	case *elm: // its network within, which has just run; it does not spike
+		c.weights(l.e.W1, l.in)
+		c.weights(l.e.W2, l.hid)
+		c.weights(l.e.Wy, l.m)
+		return
 	case *lif, *adaptive, *twoState, *ifNeuron:
 	default:
 		return

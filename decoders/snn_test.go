@@ -314,6 +314,20 @@ func TestELMGolden(t *testing.T) {
 		y, m := runLayer(t, LayerFile{Type: "elm", ELM: &c}, x, 1)
 		g.want(t, name+"/output", y)
 		g.want(t, name+"/memory", m)
+		// operations by hand: every weight meets every input, but for silent hidden units
+		n, err := (&NetworkFile{Format: networkFormat, Number: 1, Layers: []LayerFile{{Type: "elm", ELM: &c}}}).Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, ones := n.Count(), make([]float64, len(e.Synapses))
+		for i := range ones {
+			ones[i] = 0.5
+		}
+		n.Step(make([]float64, len(e.Wy)), ones)
+		weights := len(e.Synapses) + len(e.W1)*len(e.W1[0]) + len(e.W2)*len(e.W2[0]) + len(e.Wy)*len(e.Wy[0])
+		if count.Synapses != int64(weights) || count.Dense != int64(weights) || count.ACs != 0 || count.MACs <= int64(len(e.Synapses))/2 || count.MACs >= int64(weights) || count.Neurons != 0 {
+			t.Errorf("%s: operations %+v of %d weights", name, *count, weights)
+		}
 	}
 }
 
