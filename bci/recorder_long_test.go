@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,13 +25,15 @@ import (
 // TestRecordForLong records ten streams in real time while one of them is decoded, for as
 // long as NEUROSTREAM_RECORD_FOR says (make record-long: 10 minutes), and again half as
 // long decodes without recording. Senders, recorder and decoder are processes of their
-// own; senders and decoder are the same and at work all the time, only the recorder comes
-// and goes:
+// own; senders and decoder are the same and at work all the time. While the recorder is
+// away, a receiver that does next to nothing takes the ten streams in its place, as a far
+// computer would, because a sender without a receiver sends nothing:
 //
-//	senders   ────────────────────────────────────────────
-//	decoder   ────────────────────────────────────────────
-//	recorder         ─────────────       ─────────────
-//	measured   [A]    [B]    [B]    [A]   [B]    [B]   [A] …     what is between is warm-up
+//	senders    ────────────────────────────────────────────
+//	decoder    ────────────────────────────────────────────
+//	recorder          ─────────────       ─────────────
+//	discarder  ──────               ─────               ───
+//	measured    [A]    [B]    [B]    [A]   [B]    [B]   [A] …    what is between is warm-up
 //
 // Every B is compared with the As around it, so that what else the machine does, and
 // drift, meet both alike. A p99 is of the age of data: from reading the newest byte of a
@@ -43,6 +46,9 @@ func TestRecordForLong(t *testing.T) {
 		return
 	case "record":
 		recordUntilEOF(t, path)
+		return
+	case "discard":
+		discardUntilEOF(t)
 		return
 	}
 	limit, err := time.ParseDuration(os.Getenv("NEUROSTREAM_RECORD_FOR"))
@@ -97,7 +103,14 @@ func TestRecordForLong(t *testing.T) {
 		from, to float64
 	}
 	var files []stretch
-	without := []float64{measure("alone")}
+	alone := func() float64 {
+		others := startRole(t, "discard")
+		others.line(t, "discarding")
+		p99 := measure("alone")
+		others.end(t)
+		return p99
+	}
+	without := []float64{alone()}
 	var with [][2]float64
 	for k := range rounds {
 		f := stretch{path: filepath.Join(t.TempDir(), fmt.Sprintf("long%d.xdf", k))}
@@ -108,7 +121,7 @@ func TestRecordForLong(t *testing.T) {
 		f.to = lsl.LocalClock() - 0.25 // what is younger may not have been sent yet
 		recorder.end(t)
 		files = append(files, f)
-		without = append(without, measure("alone"))
+		without = append(without, alone())
 	}
 	state := engine.Status()
 	end()
@@ -271,4 +284,30 @@ func recordUntilEOF(t *testing.T, path string) {
 			t.Errorf("%+v", row)
 		}
 	}
+}
+
+// discardUntilEOF receives all streams, wakes up for them twice a second, and keeps nothing.
+func discardUntilEOF(t *testing.T) {
+	bci.GoLast()
+	ctx := untilEOF()
+	n := len(kinds())
+	found, err := lsl.Resolve(ctx, lsl.Match{}, lsl.ResolveOptions{Min: n, Timeout: 20 * time.Second})
+	if err != nil || len(found) != n {
+		t.Fatalf("%d streams found: %v", len(found), err)
+	}
+	var all sync.WaitGroup
+	for _, s := range found {
+		in, err := lsl.OpenInlet(ctx, s, lsl.InletOptions{Batch: 500 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		all.Go(func() {
+			var b lsl.Batch
+			for in.Pull(ctx, &b, 0) == nil {
+			}
+		})
+	}
+	fmt.Println("discarding")
+	all.Wait()
 }
