@@ -25,5 +25,5 @@ func GoLast() {
 }
 
 // lastPriority gives a tenth of a processor against one other busy thread, and all of it
-// against none. Recording takes a fortieth.
+// against none. Recording takes a hundredth.
 const lastPriority = 10

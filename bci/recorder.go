@@ -40,7 +40,7 @@ type Recorder struct {
 // recordEvery is how long samples wait in the sockets at most, where they are as safe as
 // here. A recorder that reads each as it comes wakes a thread for each, and a decoder on
 // the same computer waits for a processor more often.
-const recordEvery = 50 * time.Millisecond
+const recordEvery = 200 * time.Millisecond
 
 // recorded is one stream under way.
 type recorded struct {

@@ -73,7 +73,7 @@ type InletOptions struct {
 	MaxChunk int           // samples per write asked of the sender; 0 = its choice
 	Recover  time.Duration // how long to look for a stream that went away; 0 = for ever, negative = not at all
 	NoClock  bool          // send no clock probes
-	Batch    time.Duration // how long Pull may let samples wait in the socket, to be woken once for all of them; 0 = not at all, for a recorder 50 ms
+	Batch    time.Duration // how long Pull may let samples wait in the socket, to be woken once for all of them; 0 = not at all, for a recorder 200 ms
 	Stale    time.Duration // silence after which a regular stream is reported stale; 0 = 1 s or five samples, negative = never
 }
 
@@ -330,7 +330,8 @@ func (in *Inlet) inBand(lag float64, at stream.Time) bool {
 		in.least, in.most = lag, lag
 		return true
 	}
-	ok := lag < in.most+stepLag && lag > in.least-stepLag
+	slack := stepLag + in.opt.Batch.Seconds() // by so much samples wait for Pull
+	ok := lag < in.most+slack && lag > in.least-slack
 	if !ok {
 		in.least, in.most = lag, lag
 		return false
