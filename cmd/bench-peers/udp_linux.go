@@ -454,15 +454,18 @@ func udpLatency(ctx context.Context, b *bench, from *peer, out io.Writer) error 
 		}
 	}
 	us := func(x []float64) float64 { return 1e6 * quantile(x, 0.5) }
-	asked := "met"
-	if us(ours[0]) > 50 || us(ours[1]) > 250 {
-		asked = "missed"
+	verdict := func(x [3][]float64) string {
+		if us(x[0]) > 50 || us(x[1]) > 250 {
+			return "missed"
+		}
+		return "met"
 	}
 	fmt.Fprintf(out, "One-way latency, %d channels, a datagram each millisecond, from the sender's clock right before it encodes and sends; %d alternating blocks of %d datagrams, medians over blocks. Ours: to the sink that gets the decision, behind common average and band-pass. Bare: to the return of package net's read in an echo loop.\n\n", latencyChannels, blocks, n)
 	fmt.Fprintln(out, "| | p50 (µs) | p99 (µs) | p99.9 (µs) | asked |")
 	fmt.Fprintln(out, "|---|---|---|---|---|")
-	fmt.Fprintf(out, "| ours | %.0f | %.0f | %.0f | p50 ≤ 50, p99 ≤ 250: %s |\n", us(ours[0]), us(ours[1]), us(ours[2]), asked)
-	fmt.Fprintf(out, "| ours, busy=true | %.0f | %.0f | %.0f | |\n", us(busy[0]), us(busy[1]), us(busy[2]))
-	fmt.Fprintf(out, "| bare echo | %.0f | %.0f | %.0f | |\n", us(bare[0]), us(bare[1]), us(bare[2]))
+	fmt.Fprintf(out, "| ours | %.0f | %.0f | %.0f | p50 ≤ 50, p99 ≤ 250: %s |\n", us(ours[0]), us(ours[1]), us(ours[2]), verdict(ours))
+	fmt.Fprintf(out, "| ours, `busy=true` | %.0f | %.0f | %.0f | the same: %s |\n", us(busy[0]), us(busy[1]), us(busy[2]), verdict(busy))
+	fmt.Fprintf(out, "| bare echo | %.0f | %.0f | %.0f | |\n\n", us(bare[0]), us(bare[1]), us(bare[2]))
+	fmt.Fprintf(out, "Waking a sleeping thread, and perhaps a sleeping processor, is in the first and the last row alike; above the bare echo ours takes %.0f µs. `udp:…&busy=true` never sleeps, which spares the wake-up and takes a whole core.\n", us(ours[0])-us(bare[0]))
 	return nil
 }
