@@ -389,6 +389,10 @@ func measureLSL(ctx context.Context, b *bench) (string, error) {
 		lslRatios(&ratios, c, results[same[0]], results[same[1]])
 	}
 	version := strings.TrimSpace(lslVersion(ctx, b))
+	command := "make bench-peers SECTIONS=lsl"
+	if b.full {
+		command += " FULL=1"
+	}
 	return fmt.Sprintf(`## LSL (B6)
 %s, driven from C, against ours; sender and receiver are two processes on the loopback; %d cores, %s. The full run, FULL=1, has 180000 samples of 16 channels
 (ours with theirs 90000 each way) and 48000 of the wider streams; this one had %d and %d, in %d interleaved rounds; float32, one push per sample. Latency is from the push to the return of the pull, in microseconds: medians over the rounds, max over all.
@@ -397,11 +401,11 @@ Processor seconds are those of the whole run; both sides pace alike.
 | case | outlet | inlet | samples received | lost | p50 µs | p90 µs | p99 µs | p99.9 µs | max µs | samples/s | outlet CPU s | inlet CPU s |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
 %s
-Ratios are ours to ours over liblsl to liblsl, medians of the rounds' ratios with their quartiles; below 1 we are better. Command: `+"`make bench-peers SECTIONS=lsl`"+`.
+Ratios are ours to ours over liblsl to liblsl, medians of the rounds' ratios with their quartiles; below 1 we are better. Command: `+"`%s`"+`.
 
 | case | p50 | p99 | CPU | samples/s | asked for |
 |---|---|---|---|---|---|
-%s`, version, runtime.NumCPU(), runtime.Version(), asked, wider, rounds, table.String(), ratios.String()), nil
+%s`, version, runtime.NumCPU(), runtime.Version(), asked, wider, rounds, table.String(), command, ratios.String()), nil
 }
 
 func lslVersion(ctx context.Context, b *bench) string {

@@ -114,6 +114,8 @@ What the profiles show where a row can be missed:
   times slower. Sixty percent of our time are the magnitudes of 64 pairs at a bin: with AVX2, without fused multiply-add and with six segments, they take 384 multiplications and as many
   additions of four numbers (192 cycles at best) and 16 square roots (134 cycles of the divider, beside them); it is 330 cycles. AVX-512 halves the products. At 256 channels and 12 bins that
   is 1.4 ms; laying out 590 KB of spectra, which no longer fit the second-level cache, and putting out 65 280 rows take as long again.
+  The peer has two speeds at 64 channels: 1.2 ms in a process that has freed large arrays before, as here behind the rows of Welch, and 2.7 to 4.5 ms in a fresh one, where glibc maps and clears
+  every temporary array anew (ratio 16 to 21; MALLOC_MMAP_THRESHOLD_=268435456 brings back the 8). The table has the peer at its best.
 - Biquad cascade in portable Go: five multiplications and four additions a section and sample, one lane at a time because Go's compiler does not use vector instructions; it reached 202
   Msamples/s as the best of a run and 161 as the median on a busy machine. Only assembly gets past that.
 - Welch against MNE: MNE skips the checks and the copies of scipy.signal.welch; what remains on our side is one transform of every channel per hop.

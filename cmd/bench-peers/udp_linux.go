@@ -36,11 +36,12 @@ func measureUDP(ctx context.Context, b *bench) (string, error) {
 	}
 	defer from.close()
 	var out strings.Builder
-	fmt.Fprintf(&out, "## UDP (B3)\n%s, %d cores, %s, loopback, sender in a process of its own. Command: `make bench-peers SECTIONS=udp`", processor(), runtime.NumCPU(), runtime.Version())
-	if !b.full {
-		fmt.Fprint(&out, " (FULL=1 takes 60 s where this took 10)")
+	fmt.Fprintf(&out, "## UDP (B3)\n%s, %d cores, %s, loopback, sender in a process of its own. Command: `make bench-peers SECTIONS=udp", processor(), runtime.NumCPU(), runtime.Version())
+	if b.full {
+		fmt.Fprint(&out, " FULL=1`.\n\n")
+	} else {
+		fmt.Fprint(&out, "` (FULL=1 takes 60 s where this took 10).\n\n")
 	}
-	fmt.Fprint(&out, ".\n\n")
 	for _, part := range []func(context.Context, *bench, *peer, io.Writer) error{udpIngest, udpBlackrock, udpLatency} {
 		if err := part(ctx, b, from, &out); err != nil {
 			return "", err
