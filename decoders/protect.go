@@ -23,8 +23,9 @@ type Updater interface {
 
 // protection is the subspace in which a linear read-out must not change: that of the rows
 // it has learned from, divided by the root mean square of all, with a one behind them for
-// the intercept. Rows of different units need a scaler before them, as a penalty does. The Hebbian rule of [Projection] finds the same subspace, in the limit; here
-// it is computed at once, from the eigenvectors of the second moment.
+// the intercept. Rows of different units need a scaler before them, as a penalty does. The
+// Hebbian rule of [Projection] finds the same subspace, in the limit; here it is computed
+// at once, from the eigenvectors of the second moment.
 type protection struct {
 	Scale      float64     `json:"scale"`      // root mean square of the rows
 	Directions [][]float64 `json:"directions"` // orthonormal, directions × (rows + 1)

@@ -2,7 +2,6 @@ package decoders
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -242,46 +241,18 @@ func trainQCFS(ctx context.Context, s Training, seqs []sequence, inputs, classes
 			used = append(used, sequence{x: q.x[t : t+1], class: q.class, z: q.z[t : t+1]})
 		}
 	}
-	best, bestAt := math.Inf(1), 0
-	kept := append([]float64(nil), n.p...)
-	opt := newAdam(len(n.p))
-	for e := range s.Epochs {
-		r.Shuffle(len(used), func(i, j int) { used[i], used[j] = used[j], used[i] })
-		rate := s.Rate * 0.5 * (1 + math.Cos(math.Pi*float64(e)/float64(s.Epochs)))
-		for at := 0; at < len(used); at += s.Batch {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			batch := used[at:min(len(used), at+s.Batch)]
-			clear(n.g)
-			for i := range batch {
-				n.drop(r, s.Dropout)
-				n.loss(&batch[i], classes, true)
-			}
-			opt.step(n.p, n.g, rate, 1/float64(len(batch)), s.Decay)
-		}
+	err = s.descend(ctx, r, n.p, n.g, used, func(q *sequence) {
+		n.drop(r, s.Dropout)
+		n.loss(q, classes, true)
+	}, func() (loss float64) {
 		n.drop(nil, 0)
-		loss := 0.0
 		for i := range held {
 			loss += n.loss(&held[i], classes, false)
 		}
-		if loss-loss != 0 {
-			return nil, errors.New("spiking network: training diverged: lower the rate")
-		}
-		if loss < best {
-			best, bestAt = loss, e
-			copy(kept, n.p)
-		}
-		if progress != nil {
-			progress(e+1, s.Epochs)
-		}
-		if e-bestAt >= s.Patience {
-			break
-		}
-	}
-	copy(n.p, kept)
-	if progress != nil {
-		progress(s.Epochs, s.Epochs)
+		return loss
+	}, progress)
+	if err != nil {
+		return nil, err
 	}
 	return n.network()
 }

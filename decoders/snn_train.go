@@ -143,40 +143,56 @@ func train(ctx context.Context, s Training, seqs []sequence, inputs, classes, ou
 	n.initialise(r, s)
 
 	held, used := split(seqs, classes, r)
-	best, bestAt := math.Inf(1), 0
-	kept := append([]float64(nil), n.p...)
-	opt := newAdam(len(n.p))
 	dO := make([][]float64, 0, 256)
+	err = s.descend(ctx, r, n.p, n.g, used, func(q *sequence) {
+		n.drop(r, s.Dropout)
+		n.forward(q.x)
+		dO = sized(dO, len(q.x), outputs)
+		n.loss(q, classes, s.Loss, dO)
+		n.backward(dO)
+	}, func() (loss float64) {
+		n.drop(nil, 0)
+		for i := range held {
+			n.forward(held[i].x)
+			loss += n.loss(&held[i], classes, s.Loss, nil)
+		}
+		return loss
+	}, progress)
+	if err != nil {
+		return nil, err
+	}
+	return n.network(), nil
+}
+
+// descend moves the parameters p down the gradient g of batches of sequences, at a rate
+// that falls as half a cosine, until the epochs are over or s.Patience of them made
+// nothing better, and leaves p as in the best epoch. learn adds one sequence's gradient to
+// g; judge is the loss on what is held out.
+func (s *Training) descend(ctx context.Context, r *rand.Rand, p, g []float64, used []sequence, learn func(*sequence), judge func() float64, progress func(done, total int)) error {
+	best, bestAt := math.Inf(1), 0
+	kept := append([]float64(nil), p...)
+	opt := newAdam(len(p))
 	for e := range s.Epochs {
 		r.Shuffle(len(used), func(i, j int) { used[i], used[j] = used[j], used[i] })
 		rate := s.Rate * 0.5 * (1 + math.Cos(math.Pi*float64(e)/float64(s.Epochs)))
 		for at := 0; at < len(used); at += s.Batch {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 			batch := used[at:min(len(used), at+s.Batch)]
-			clear(n.g)
-			for _, q := range batch {
-				n.drop(r, s.Dropout)
-				n.forward(q.x)
-				dO = sized(dO, len(q.x), outputs)
-				n.loss(&q, classes, s.Loss, dO)
-				n.backward(dO)
+			clear(g)
+			for i := range batch {
+				learn(&batch[i])
 			}
-			opt.step(n.p, n.g, rate, 1/float64(len(batch)), s.Decay)
+			opt.step(p, g, rate, 1/float64(len(batch)), s.Decay)
 		}
-		n.drop(nil, 0)
-		loss := 0.0
-		for i := range held {
-			n.forward(held[i].x)
-			loss += n.loss(&held[i], classes, s.Loss, nil)
-		}
+		loss := judge()
 		if loss-loss != 0 {
-			return nil, errors.New("spiking network: training diverged: lower the rate")
+			return errors.New("spiking network: training diverged: lower the rate")
 		}
 		if loss < best {
 			best, bestAt = loss, e
-			copy(kept, n.p)
+			copy(kept, p)
 		}
 		if progress != nil {
 			progress(e+1, s.Epochs)
@@ -185,11 +201,11 @@ func train(ctx context.Context, s Training, seqs []sequence, inputs, classes, ou
 			break
 		}
 	}
-	copy(n.p, kept)
+	copy(p, kept)
 	if progress != nil {
 		progress(s.Epochs, s.Epochs)
 	}
-	return n.network(), nil
+	return nil
 }
 
 // split draws a fifth of the sequences, of every class alike.
