@@ -67,15 +67,15 @@ type outcome struct {
 type fold struct {
 	Name      string     `json:"name"`
 	Choice    string     `json:"choice"`
-	Inner     float64    `json:"inner_accuracy"`      // at full length, on the calibration trials
-	Trials    int        `json:"calibration_trials"`  //
-	Tau       float64    `json:"tau_s"`               // chosen; 0 = evidence is kept
-	Kappa     float64    `json:"kappa"`               // fitted
-	Threshold float64    `json:"threshold"`           // chosen
-	Short     int        `json:"shortest_step"`       // fixed length within the tolerance, on the calibration trials
-	Names     []string   `json:"rules"`               //
-	Tried     []tried    `json:"tried"`               // the grid
-	Decisions []decision `json:"decisions"`           //
+	Inner     float64    `json:"inner_accuracy"` // at full length, on the calibration trials
+	Trials    int        `json:"calibration_trials"`
+	Tau       float64    `json:"tau_s"`         // chosen; 0 = evidence is kept
+	Kappa     float64    `json:"kappa"`         // fitted
+	Threshold float64    `json:"threshold"`     // chosen
+	Short     int        `json:"shortest_step"` // fixed length within the tolerance, on the calibration trials
+	Names     []string   `json:"rules"`
+	Tried     []tried    `json:"tried"` // the grid
+	Decisions []decision `json:"decisions"`
 	Steps     int        `json:"steps"`               // of a full trial
 	Hash      string     `json:"pipeline_and_models"` // of what was run
 }
